@@ -1,0 +1,54 @@
+"""What a user is told when a request cannot be carried out."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class UserError(Exception):
+    """A mistake that the user can mend, told without a traceback.
+
+    Raised while a request is checked, it ends the command with exit code 2 and nothing is written;
+    raised while a run executes, the run is marked as failed and the command ends with exit code 1.
+
+    Args:
+        what: What is wrong, in one sentence that names the value and where it came from.
+        where: The file, and the row or key in it.
+        expected: What would have been accepted.
+        nearest: The valid name closest to the one given.
+        fix: What to type or to change.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        expected: str | None = None,
+        nearest: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        self.what = what
+        hints = {"where": where, "expected": expected, "nearest": nearest, "fix": fix}
+        lines = [f"  {label + ':':<10}{hint}" for label, hint in hints.items() if hint]
+        super().__init__("\n".join([what, *lines]))
+
+
+class UserErrors(UserError):
+    """Several mistakes of one request, reported together."""
+
+    def __init__(self, errors: Sequence[UserError]) -> None:
+        super().__init__("\n".join(str(error) for error in errors))
+        self.errors = tuple(errors)
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that ``name`` was most likely meant to be, or None when none is close."""
+    matches = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def listing(names: Iterable[object], limit: int = 20) -> str:
+    """Names in a row for a message, cut after ``limit`` with the count of the rest."""
+    names = [str(name) for name in names]
+    shown = ", ".join(names[:limit])
+    return f"{shown}, ... ({len(names) - limit} more)" if len(names) > limit else shown
