@@ -1,0 +1,84 @@
+"""What you type: parse and dispatch, nothing else. Importing this imports neither torch nor Hydra."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from runner import __version__
+
+COMMANDS = {
+    "train": "compose a run, freeze it into its own directory, and train it (-m sweeps)",
+    "resume": "go on with a run from where it stands",
+    "eval": "metrics of a checkpoint on a split",
+    "summary": "layers, shapes, parameters and memory of a model, without training",
+    "ls": "the runs: state, progress, best value",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code.
+
+    0 done; 1 the run failed; 2 the request was wrong (nothing was written); 75 stopped on request with a checkpoint;
+    130 the same through Ctrl-C.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if args else 2
+    if args[0] in ("-V", "--version"):
+        print(f"runner {__version__}")
+        return 0
+    if args[0] in ("-sc", "--shell-completion"):
+        return _call("completion", args[1:])
+    if args[0] not in COMMANDS:
+        close = get_close_matches(args[0], COMMANDS, n=1)
+        print(f"runner {args[0]}: there is no such command", file=sys.stderr)
+        print(f"  expected: {', '.join(COMMANDS)}", file=sys.stderr)
+        if close:
+            print(f"  nearest:  {close[0]}", file=sys.stderr)
+        return 2
+    return _call(args[0], args[1:])
+
+
+def usage() -> str:
+    """The text of ``runner --help``."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "runner: train PyTorch models from configuration; every run has its own directory and can be resumed exactly.",
+            "",
+            "usage: runner COMMAND [...]        runner COMMAND --help tells more",
+            "",
+            *lines,
+            "",
+            "  runner train                                       digits with a small network, on this machine, in seconds",
+            "  runner train model=unet optimizer=adam             another model, which brings data that suits it",
+            "  runner train -m optimizer.lr=0.1,0.01 seed=0,1     four runs, compared in one table",
+            "",
+            'Tab completion: eval "$(runner -sc install=bash)", likewise zsh; runner -sc install=fish | source',
+        ]
+    )
+
+
+def _call(command: str, args: list[str]) -> int:
+    from runner.errors import UserError
+
+    try:
+        code = importlib.import_module(f"runner.commands.{command}").main(args)
+        sys.stdout.flush()
+        return int(code)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as head, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""``runner train``: compose, freeze, execute."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.errors import UserError
+
+
+def main(args: Sequence[str]) -> int:
+    """Train one run, or with ``-m`` a sweep; give the exit code."""
+    if "--help" in args or "-h" in args:
+        from runner.config.help import train_help
+
+        print(train_help(_config_dir(args)))
+        return 0
+
+    from runner.config.compose import Composer
+    from runner.config.flags import parse
+    from runner.config.paths import Places
+
+    flags = parse(args)
+    places = Places.find(flags.config_dir, Path.cwd())
+    composer = Composer(places)
+    if flags.shows_something:
+        return composer.show(flags)
+    if flags.multirun:
+        from runner.launch.sweep import sweep
+
+        return sweep(composer, flags.overrides)
+
+    composed = composer.compose(flags.overrides)
+    from runner.launch.single import execute_here, freeze
+
+    run = freeze(composed, places)
+    return execute_here(run)
+
+
+def _config_dir(args: Sequence[str]) -> str | None:
+    for number, arg in enumerate(args):
+        name, _, value = arg.partition("=")
+        if name in ("--config-dir", "-cd"):
+            if value:
+                return value
+            if number + 1 < len(args):
+                return args[number + 1]
+            raise UserError(f"{name} needs a folder")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,86 @@
+"""Changing the frozen configuration of a run before it is resumed, as far as that does not change its past."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from runner.config.check import mistakes, unknown_key
+from runner.config.origin import Origin
+from runner.config.paths import Places, shipped_conf
+from runner.errors import UserError, UserErrors
+from runner.runs.directory import RunDirectory
+from runner.runs.files import write_atomic
+from runner.runs.status import now
+
+FREE = (
+    "epochs",
+    "device",
+    "checkpoint",
+    "tracking",
+    "training.test",
+    "data.workers",
+    "data.prefetch_factor",
+    "data.persistent_workers",
+    "data.pin_memory",
+    "data.timeout",
+    "data.eval_batch_size",
+)
+"""Settings (or groups of them) that change how a run goes on, but nothing of what it has done."""
+
+
+def amend(run: RunDirectory, overrides: Sequence[str]) -> None:
+    """Set values in ``config.yaml`` and note them in ``overrides.yaml``.
+
+    Raises:
+        UserErrors: If a change would contradict what the run has done already, or is not valid; nothing is written then.
+    """
+    config = run.config()
+    origin = Origin(Places((shipped_conf(),), ()), run.choices(), {text.partition("=")[0]: text for text in overrides})
+    changed, errors = copy.deepcopy(config), []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        key = "device.kind" if key == "device" else key
+        problem = _refusal(config, key, text, bool(equals), origin)
+        if problem:
+            errors.append(problem)
+        else:
+            _set(changed, key.split("."), yaml.safe_load(value))
+    errors += mistakes(changed, origin)
+    if errors:
+        raise UserErrors(errors)
+    record = yaml.safe_load(run.overrides_file.read_text())
+    record.setdefault("resumed", []).append({"at": now(), "with": list(overrides)})
+    write_atomic(run.overrides_file, yaml.safe_dump(record, sort_keys=False).encode())
+    write_atomic(run.config_file, yaml.safe_dump(changed, sort_keys=False).encode())
+
+
+def _refusal(config: dict[str, Any], key: str, text: str, has_value: bool, origin: Origin) -> UserError | None:
+    if not has_value:
+        return UserError(f"{text} cannot be read", expected="key=value")
+    node: Any = config
+    path = tuple(key.split("."))
+    for depth, part in enumerate(path):
+        if not isinstance(node, dict) or part not in node:
+            return unknown_key(path[: depth + 1], sorted(node) if isinstance(node, dict) else [], origin)
+        node = node[part]
+    if not any(key == free or key.startswith(f"{free}.") for free in FREE):
+        return UserError(
+            f"{text} would change the past: what was trained so far was trained with {key}={node}",
+            expected=f"one of {', '.join(FREE)}",
+            fix="runner train starts a new run with it",
+        )
+    schedule = config["scheduler"]["_target_"].rpartition(".")[2]
+    if key == "epochs" and schedule not in ("Constant", "Step"):
+        return UserError(
+            f"{text} would change the past: the learning rate of scheduler={origin.choice('scheduler')} depends on the epochs planned",
+            fix="runner train starts a new run with it",
+        )
+    return None
+
+
+def _set(config: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for part in path[:-1]:
+        config = config[part]
+    config[path[-1]] = value

@@ -1,0 +1,168 @@
+"""Checking a composed configuration against the schema, and telling every mistake in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from runner.config.schema import RunConfig
+from runner.config.origin import Origin
+from runner.errors import UserError, nearest
+
+Path = tuple[str | int, ...]
+
+_EXPECTED = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "string_too_short": "a text that is not empty",
+    "list_type": "a list, such as [1,2]",
+    "bool_for_number": "a number",
+    "none_required": "null",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of {ge} or more",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of {le} or less",
+    "literal_error": "{expected}",
+    "too_short": "at least {min_length} entries",
+    "too_long": "at most {max_length} entries",
+    "model_type": "a node with keys of its own",
+    "model_attributes_type": "a node with keys of its own",
+    "dict_type": "a node with keys of its own",
+}
+
+
+def mistakes(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
+    """Every way in which ``config`` departs from the schema; empty when it is valid."""
+    try:
+        RunConfig.model_validate(config)
+    except ValidationError as error:
+        by_path: dict[Path, list[ErrorDetails]] = {}
+        for details in error.errors(include_url=False):
+            by_path.setdefault(_path_in(config, details), []).append(details)
+        return [_mistake(config, path, found, origin) for path, found in by_path.items()]
+    return []
+
+
+def _path_in(config: Mapping[str, Any], details: ErrorDetails) -> Path:
+    """Where an error lies in the configuration: pydantic's location without the names of the alternatives it tried."""
+    path: list[str | int] = []
+    node: Any = config
+    parts = details["loc"]
+    for number, part in enumerate(parts):
+        inside = isinstance(node, Mapping) and part in node
+        inside = inside or (isinstance(node, Sequence) and not isinstance(node, str) and isinstance(part, int))
+        if inside:
+            node = node[part]
+            path.append(part)
+        elif details["type"] == "missing" and number == len(parts) - 1:
+            path.append(part)
+    return tuple(path)
+
+
+def _mistake(config: Mapping[str, Any], path: Path, found: list[ErrorDetails], origin: Origin) -> UserError:
+    key = dotted(path)
+    types = {details["type"] for details in found}
+    if "extra_forbidden" in types:
+        return unknown_key(path, _siblings(found, path, config), origin)
+    if types == {"missing"}:
+        return UserError(f"{key} is not set", where=origin.file_of(path), expected="a value", fix=f"{key}=VALUE")
+    value = _value_at(config, path)
+    expected = [_expected(details) for details in found if details["type"] != "missing"]
+    return UserError(
+        f"{key}={_shown(value)} is not valid",
+        where=origin.of(path),
+        expected=", or ".join(dict.fromkeys(expected)),
+        nearest=_nearest_literal(value, found),
+    )
+
+
+def unknown_key(
+    path: Path, siblings: Sequence[str], origin: Origin, typed: str | None = None, elsewhere: Sequence[str] = ()
+) -> UserError:
+    """A key that nothing reads: the names beside it that exist, and the one that was probably meant.
+
+    Args:
+        path: The key.
+        siblings: The keys that exist where it was looked for.
+        origin: Where settings come from.
+        typed: The override, when it was typed.
+        elsewhere: Keys of the same name in other places.
+    """
+    close = nearest(str(path[-1]), siblings)
+    likely = dotted((*path[:-1], close)) if close else next(iter(elsewhere), None)
+    return UserError(
+        f"{dotted(path)} is not a setting" + origin.owner(path),
+        where=f"{typed} on the command line" if typed else origin.of(path),
+        expected=", ".join(sorted(siblings)) or "nothing: there are no settings here",
+        nearest=close or likely,
+        fix=f"{likely}=..." if likely else None,
+    )
+
+
+def dotted(path: Path) -> str:
+    """A path as it is typed: ``optimizer.betas.0``."""
+    return ".".join(str(part) for part in path)
+
+
+def _siblings(found: list[ErrorDetails], path: Path, config: Mapping[str, Any]) -> list[str]:
+    parent = _value_at(config, path[:-1])
+    extra = {str(path[-1])}
+    known = known_keys(parent, path[:-1])
+    return sorted((known or {key for key in parent if isinstance(key, str)}) - extra - {"_target_"})
+
+
+def known_keys(node: Any, path: Path) -> set[str]:
+    """The keys that the schema has at a path of the configuration, as far as it says."""
+    # Validating a node that is empty but for its _target_ lists what it lacks: exactly its keys.
+    probe: dict[str, Any] = {"_target_": node["_target_"]} if isinstance(node, Mapping) and "_target_" in node else {}
+    for part in reversed(path):
+        probe = {str(part): probe}
+    try:
+        RunConfig.model_validate(probe)
+    except ValidationError as error:
+        keys = set()
+        for details in error.errors(include_url=False):
+            if details["type"] == "missing" and _parents_in(probe, details) == path:
+                keys.add(str(details["loc"][-1]))
+        return keys
+    return set()
+
+
+def _parents_in(probe: Mapping[str, Any], details: ErrorDetails) -> Path:
+    return _path_in(probe, details)[:-1]
+
+
+def _value_at(config: Any, path: Path) -> Any:
+    for part in path:
+        config = config[part]
+    return config
+
+
+def _expected(details: ErrorDetails) -> str:
+    template = _EXPECTED.get(details["type"])
+    return template.format(**details.get("ctx", {})).replace("'", "") if template else details["msg"]
+
+
+def _nearest_literal(value: Any, found: list[ErrorDetails]) -> str | None:
+    choices = [
+        choice.strip("'")
+        for details in found
+        if details["type"] == "literal_error"
+        for choice in details["ctx"]["expected"].replace(" or ", ", ").split(", ")
+    ]
+    return nearest(str(value), choices)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)

@@ -1,0 +1,80 @@
+"""What an override that is being typed may become: groups, options, keys and values, as Hydra knows them."""
+
+import re
+from collections.abc import Sequence
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.utils import setup_globals
+from hydra.errors import HydraException
+from hydra.plugins.completion_plugin import DefaultCompletionPlugin
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.config.paths import Places
+from runner.config.search import search_path
+
+CONFIG_NAME = "config"
+
+# The last entry of a sweep or of a list, what stands before it, and the key: model=mlp,le   regularization=[none,cl
+_LAST_ENTRY = re.compile(r"(?P<key>[^=]+=)(?P<before>\[|\[?(?:[^\[\],]*,)+)(?P<last>[^\[\],]*)")
+
+
+class OverrideCompletion:
+    """Completes overrides over the shipped configuration and the user's."""
+
+    def __init__(self, places: Places) -> None:
+        setup_globals()  # resolvers that interpolations of Hydra's own settings need
+        self._loader = ConfigLoaderImpl(config_search_path=search_path(places))
+        self._hydra = DefaultCompletionPlugin(self._loader)
+
+    def of(self, word: str, typed: Sequence[str]) -> list[str]:
+        """Everything that ``word`` may be completed to.
+
+        Args:
+            word: The override up to the cursor.
+            typed: The overrides before it: ``model=unet`` brings other keys than ``model=mlp``. Where they contain a
+                mistake, they are left out of account.
+        """
+        entry = _LAST_ENTRY.fullmatch(word)
+        if entry:
+            used = set(re.split(r"[\[,]", entry["before"]))
+            found = self.of(entry["key"] + entry["last"], typed)
+            values = [candidate.removeprefix(entry["key"]) for candidate in found]
+            return [entry["key"] + entry["before"] + value for value in values if value not in used]
+        try:
+            found = self._candidates(word, typed)
+        except (HydraException, OmegaConfBaseException):
+            found = self._candidates(word, ()) if typed else []
+        return sorted(set(found) - {word})
+
+    def _candidates(self, word: str, typed: Sequence[str]) -> list[str]:
+        groups, is_option = self._hydra._query_config_groups(word, CONFIG_NAME, list(typed))
+        if is_option:
+            return [option for option in groups if not option.endswith("=base")]
+        config = self._loader.load_configuration(CONFIG_NAME, overrides=list(typed), run_mode=RunMode.RUN)
+        if "=" in word:
+            return _values(config, word)
+        keys = self._hydra._get_matches(config, word)
+        # Hydra ends lists like nodes, to set one entry, and leaves a folder of both options and folders bare.
+        keys = [f"{key[:-1]}=" if _is_list(config, key[:-1]) else key for key in keys]
+        return keys + [group if group.endswith(("=", "/")) or word.startswith("~") else f"{group}/" for group in groups]
+
+
+def _is_list(config: DictConfig, key: str) -> bool:
+    return isinstance(OmegaConf.select(config, key, throw_on_resolution_failure=False), ListConfig)
+
+
+def _values(config: DictConfig, word: str) -> list[str]:
+    """The value that the key of ``word`` has now, and for a switch the other one."""
+    key = word.partition("=")[0]
+    value = OmegaConf.select(config, key.lstrip("+"))
+    if isinstance(value, bool):
+        values = ["false", "true"]
+    elif isinstance(value, ListConfig):
+        values = [f"[{','.join(map(str, value))}]"] if all(isinstance(entry, int | float | str) for entry in value) else []
+    elif value is None or isinstance(value, DictConfig):
+        values = []
+    else:
+        values = [str(value)]
+    return [candidate for candidate in (f"{key}={value}" for value in values) if candidate.startswith(word)]

@@ -1,0 +1,236 @@
+"""From what was typed to one complete configuration, or to every mistake in it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.config.check import known_keys, mistakes, unknown_key
+from runner.config.facts import fill_facts
+from runner.config.fit import misfits
+from runner.config.flags import Flags
+from runner.config.origin import Origin
+from runner.config.paths import Places
+from runner.config.leaves import leaves
+from runner.errors import UserError, UserErrors, listing, nearest
+
+CONFIG_NAME = "config"
+QUOTING = """quote a value that holds = , : [ ] { } or blanks: 'key="a=b"'"""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """One run as it was asked for: complete, resolved and checked."""
+
+    config: dict[str, Any]
+    choices: dict[str, Any]
+    typed: list[str]
+
+
+class Composer:
+    """Composes configurations from the shipped groups and the user's."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        GlobalHydra.instance().clear()
+        search_path = create_config_search_path(str(places.conf_dirs[-1]))
+        for user in reversed(places.conf_dirs[:-1]):
+            search_path.prepend(provider="user", path=f"file://{user}")
+        self.hydra = Hydra.create_main_hydra2("runner", search_path)
+
+    @property
+    def loader(self) -> ConfigLoader:
+        """Hydra's loader over the search path."""
+        return self.hydra.config_loader
+
+    def compose(self, typed: Sequence[str]) -> Composed:
+        """Compose, resolve and check one run.
+
+        Raises:
+            UserErrors: With every mistake in what was typed.
+        """
+        try:
+            composed = self._load(typed)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserErrors(self._diagnose(typed, error)) from None
+        return self.settle(composed, typed)
+
+    def settle(self, composed: DictConfig, typed: Sequence[str]) -> Composed:
+        """Fill in what the data knows, resolve and check a configuration that Hydra composed."""
+        errors, config = self._settled(composed, typed)
+        if errors:
+            raise UserErrors(errors)
+        return Composed(config, _choices(composed), list(typed))
+
+    def _load(self, typed: Sequence[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
+        return self.loader.load_configuration(CONFIG_NAME, overrides=list(typed), run_mode=run_mode)
+
+    def _settled(self, composed: DictConfig, typed: Sequence[str]) -> tuple[list[UserError], dict[str, Any]]:
+        choices = _choices(composed)
+        origin = Origin(self.places, choices, _by_key(typed))
+        config = OmegaConf.create({key: node for key, node in composed.items_ex(resolve=False) if key != "hydra"})
+        missing = [
+            UserError(f"{key} is not set", where=origin.file_of(key.split(".")), expected="a value", fix=f"{key}=VALUE")
+            for key in sorted(OmegaConf.missing_keys(config))
+        ]
+        errors = missing + fill_facts(config, origin)
+        if config.get("name") == "auto":
+            config.name = f"{choices.get('model')}-{choices.get('data')}"
+        try:
+            plain = OmegaConf.to_container(config, resolve=True)
+        except OmegaConfBaseException as error:
+            key = str(error.full_key)
+            return [*errors, UserError(f"{key}: {error.msg}", where=origin.of(key.split(".")))], {}
+        assert isinstance(plain, dict)
+        known = {str(error).split(" ", 1)[0] for error in errors}
+        errors += [error for error in mistakes(plain, origin) if str(error).split("=", 1)[0] not in known]
+        return errors or misfits(plain, origin), {str(key): value for key, value in plain.items()}
+
+    def show(self, flags: Flags) -> int:
+        """Print the configuration, or how it was put together, as Hydra does; a mistake in it is told our way."""
+        self.compose(flags.overrides)
+        if flags.cfg:
+            self.hydra.show_cfg(CONFIG_NAME, flags.overrides, flags.cfg, flags.package, flags.resolve)
+        elif flags.info:
+            self.hydra.show_info(flags.info, CONFIG_NAME, flags.overrides)
+        else:
+            self.hydra.hydra_help(CONFIG_NAME, get_args_parser(), get_args_parser().parse_args(["--hydra-help"]))
+        return 0
+
+    # --- explaining what Hydra refused ---------------------------------------------------------------------------------
+
+    def _diagnose(self, typed: Sequence[str], refusal: Exception) -> list[UserError]:
+        """Every mistake in overrides that Hydra refused as a whole: it stops at the first, so each is looked at alone."""
+        errors: list[UserError] = []
+        choosing: list[str] = []
+        setting: list[tuple[str, Override]] = []
+        broken: set[str] = set()
+        for text in typed:
+            try:
+                override = OverridesParser.create().parse_override(text)
+            except HydraException as error:  # also the base of OverrideParseException
+                errors.append(UserError(f"{text} cannot be read: {_first_line(error)}", expected="key=value", fix=QUOTING))
+                continue
+            if self._is_group(override.get_key_element().lstrip("+~")):
+                wrong = self._unknown_options(override)
+                errors += wrong
+                if wrong:
+                    broken.add(override.key_or_group)
+                else:
+                    choosing.append(text)
+            else:
+                setting.append((text, override))
+        try:
+            base = self._load(choosing)
+        except (HydraException, OmegaConfBaseException) as error:
+            return [*errors, UserError(_first_line(error))]
+        plain = OmegaConf.to_container(base, resolve=False)
+        assert isinstance(plain, dict)
+        origin = Origin(self.places, _choices(base), _by_key(typed))
+        known = []
+        for text, override in setting:
+            path = tuple(override.key_or_group.split("."))
+            if path[0] in broken:
+                continue
+            problem = None if override.is_add() or path[0] == "hydra" else self._unknown(path, plain, origin, text)
+            if problem:
+                errors.append(problem)
+            else:
+                known.append(text)
+        refused = self._refused_by_hydra(choosing, known)
+        errors += refused.values()
+        good = [*choosing, *(text for text in known if text not in refused)]
+        errors += [error for error in self._settled(self._load(good), good)[0] if str(error) not in map(str, errors)]
+        return errors or [UserError(_first_line(refusal))]
+
+    def _refused_by_hydra(self, choosing: list[str], texts: list[str]) -> dict[str, UserError]:
+        """What Hydra says of overrides whose keys exist, each by itself; nothing when it takes them all."""
+        try:
+            self._load([*choosing, *texts])
+            return {}
+        except (HydraException, OmegaConfBaseException):
+            pass
+        refused = {}
+        for text in texts:
+            try:
+                self._load([*choosing, text])
+            except (HydraException, OmegaConfBaseException) as error:
+                refused[text] = UserError(f"{text}: {_first_line(error)}")
+        return refused
+
+    def _is_group(self, name: str) -> bool:
+        return self.loader.get_group_options(name, ObjectType.CONFIG, CONFIG_NAME) != []
+
+    def options(self, group: str) -> list[str]:
+        """The options of a group, without the base files that they share."""
+        found = self.loader.get_group_options(group, ObjectType.CONFIG, CONFIG_NAME)
+        return [option for option in found if option != "base"]
+
+    def _unknown_options(self, override: Override) -> list[UserError]:
+        group = override.key_or_group
+        wanted = override.value()
+        names = wanted if isinstance(wanted, list) else [wanted]
+        present = self.options(group)
+        errors = []
+        for name in names:
+            if name is None or str(name) in present or override.is_sweep_override():
+                continue
+            close = nearest(str(name), present)
+            errors.append(
+                UserError(
+                    f"{group}={name}: there is no such {group}",
+                    expected=listing(present),
+                    nearest=close,
+                    fix=f"{group}={close}" if close else f"one of the above, or a file {group}/{name}.yaml in your own conf/",
+                )
+            )
+        return errors
+
+    def _unknown(
+        self, path: tuple[str, ...], plain: Mapping[str, Any], origin: Origin, text: str
+    ) -> UserError | None:
+        """The mistake in a key that the composed configuration does not have; None if it has it."""
+        node: Any = plain
+        for depth, part in enumerate(path):
+            if isinstance(node, list) and part.isdigit():
+                node = node[int(part)] if int(part) < len(node) else None
+            elif isinstance(node, Mapping) and part in node:
+                node = node[part]
+            else:
+                siblings = [str(key) for key in node] if isinstance(node, Mapping) else []
+                if not depth:
+                    siblings = [key for key in siblings if key != "hydra"] + ["experiment"]
+                siblings = sorted(set(siblings) | known_keys(node, path[:depth])) if depth else siblings
+                siblings = [name for name in siblings if name != "_target_"]
+                elsewhere = [key for key in leaves(plain) if key.endswith(f".{part}")]
+                return unknown_key(path[: depth + 1], siblings, origin, typed=text, elsewhere=elsewhere)
+        return None
+
+
+def _choices(composed: DictConfig) -> dict[str, Any]:
+    chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
+    assert isinstance(chosen, dict)
+    return {str(group): option for group, option in chosen.items() if not str(group).startswith(("hydra/", "regularization/"))}
+
+
+def _by_key(typed: Sequence[str]) -> dict[str, str]:
+    return {text.partition("=")[0].lstrip("+~"): text for text in typed}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+logging.getLogger("hydra").setLevel(logging.ERROR)

@@ -1,0 +1,173 @@
+"""From an image file to pixels with the wanted channels and size.
+
+Pixels keep their depth: uint8 stays uint8, uint16 stays uint16, floating point becomes float32, black and white
+becomes 0 and 255. The number of channels is changed by these rules:
+
+    to 1    grey as it is; colour by the luma of ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B
+    to 3    grey three times; colour as it is
+    to 4    as to 3, with the alpha channel of the file, or an opaque one
+    alpha   is dropped where it is not wanted: the colour below it counts, nothing is blended
+    palette is resolved to its colours (for a mask, its indices count)
+
+EXIF orientation is not applied. 16-bit colour PNG arrives as 8 bits, because Pillow has no deeper colour.
+
+H: height, W: width, C: channels.
+"""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from runner.data.source import Array, Size
+
+_TIFF = (".tif", ".tiff")
+# Modes whose numbers are the pixels. Others (palette, CMYK, YCbCr, ...) are converted to RGB.
+_CHANNELS = {"1": 1, "L": 1, "LA": 1, "I": 1, "F": 1, "I;16": 1, "I;16B": 1, "RGB": 3, "RGBA": 4}
+_LUMA_16 = np.array([19595, 38470, 7471], dtype=np.int64)  # the weights times 2**16, as Pillow has them
+
+# scikit-image changes the warning filters while it reads, which two threads must not do at once.
+_scikit_image = threading.Lock()
+
+
+def read_pixels(path: Path) -> Array:
+    """The pixels of an image file, (H, W) or (H, W, C) with C of 2 (grey and alpha), 3 or 4.
+
+    TIFF is read by scikit-image. It reads the other formats through Pillow, so Pillow is asked at once: the same
+    pixels in half the time, and from several threads.
+
+    Raises:
+        ValueError: If the file is no image, is cut short, or holds several frames.
+        OSError: If it cannot be opened.
+    """
+    if path.suffix.lower() in _TIFF:
+        return _as_supported(_read_tiff(path))
+    with Image.open(path) as image:
+        _refuse_frames(image)
+        return _as_supported(np.asarray(image if image.mode in _CHANNELS else image.convert("RGB")))
+
+
+def read_mask(path: Path) -> Array:
+    """The values of a mask file, (H, W) uint8 or uint16; those of a palette image are its indices.
+
+    Raises:
+        ValueError: If it is no image, or a colour image whose channels differ.
+        OSError: If it cannot be opened.
+    """
+    if path.suffix.lower() in _TIFF:
+        values = _as_supported(_read_tiff(path))
+    else:
+        with Image.open(path) as image:
+            _refuse_frames(image)
+            values = _as_supported(np.asarray(image))
+    if values.ndim == 3:
+        colours = values[:, :, : 1 if values.shape[2] == 2 else 3]
+        if not (colours == colours[:, :, :1]).all():
+            raise ValueError("is a colour picture, where a mask has one value for each pixel")
+        values = colours[:, :, 0]
+    if values.dtype == np.float32:
+        raise ValueError("has floating-point values, where a mask has whole numbers")
+    return values
+
+
+def read_image(path: Path, channels: int) -> Array:
+    """The image in a file as (C, H, W) with the wanted number of channels."""
+    return with_channels(read_pixels(path), channels)
+
+
+def probe(path: Path) -> tuple[int, Size]:
+    """Channels and (height, width) from the header alone."""
+    try:
+        with Image.open(path) as image:
+            return _CHANNELS.get(image.mode, 3), (image.height, image.width)
+    except OSError:  # a TIFF of a kind that only scikit-image knows
+        pixels = read_pixels(path)
+        channels = pixels.shape[2] if pixels.ndim == 3 else 1
+        return 1 if channels == 2 else channels, (pixels.shape[0], pixels.shape[1])
+
+
+def with_channels(pixels: Array, channels: int) -> Array:
+    """Pixels (H, W) or (H, W, C) as (channels, H, W), by the rules at the top of this file.
+
+    Args:
+        pixels: uint8, uint16 or float32.
+        channels: 1, 3 or 4.
+    """
+    planes = [pixels] if pixels.ndim == 2 else list(np.moveaxis(pixels, 2, 0))
+    has_alpha = len(planes) in (2, 4)
+    colours = planes[:-1] if has_alpha else planes
+    if channels == 1:
+        return _luma(colours)[np.newaxis] if len(colours) == 3 else colours[0][np.newaxis].copy()
+    if len(colours) == 1:
+        colours = colours * 3
+    if channels == 4:
+        colours = [*colours, planes[-1] if has_alpha else np.full_like(colours[0], _white(pixels.dtype))]
+    return np.stack(colours)
+
+
+def resize(image: Array, size: Size) -> Array:
+    """An image (C, H, W) at another (height, width): bilinear, and smoothed before it is made smaller."""
+    if image.shape[1:] == size:
+        return image
+    planes = image if image.dtype == np.uint8 else image.astype(np.float32)
+    resized = np.stack([_resized(plane, size, Image.Resampling.BILINEAR) for plane in planes])
+    return resized if image.dtype.kind == "f" else np.rint(resized).astype(image.dtype)
+
+
+def resize_mask(mask: Array, size: Size) -> Array:
+    """A mask (H, W) at another (height, width): each pixel takes the value of the nearest one."""
+    return mask if mask.shape == size else _resized(mask, size, Image.Resampling.NEAREST)
+
+
+def _resized(plane: Array, size: Size, resampling: Image.Resampling) -> Array:
+    return np.asarray(Image.fromarray(plane).resize((size[1], size[0]), resampling))
+
+
+def _read_tiff(path: Path) -> Array:
+    try:
+        with Image.open(path) as image:
+            _refuse_frames(image)
+    except UnidentifiedImageError:
+        pass  # scikit-image knows more kinds of TIFF than Pillow
+    with _scikit_image:
+        import skimage.io
+
+        pixels: Array = skimage.io.imread(path)
+    return pixels
+
+
+def _refuse_frames(image: Image.Image) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise ValueError(f"holds {frames} frames, where one is expected")
+
+
+def _as_supported(pixels: Array) -> Array:
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 2, 3, 4)):
+        raise ValueError(f"has the shape {pixels.shape}, where (height, width) with 1 to 4 channels is expected")
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype.kind == "f":
+        return pixels.astype(np.float32)
+    if pixels.dtype.kind in "iu" and pixels.dtype.itemsize > 1:
+        if pixels.min() < 0 or pixels.max() > 65535:
+            raise ValueError("has values outside 0..65535")
+        return pixels.astype(np.uint16)
+    return pixels
+
+
+def _luma(colours: list[Array]) -> Array:
+    red, green, blue = colours
+    if red.dtype == np.float32:
+        return (0.299 * red + 0.587 * green + 0.114 * blue).astype(np.float32)
+    total = red * _LUMA_16[0] + green * _LUMA_16[1] + blue * _LUMA_16[2]
+    rounded: Array = (total + 2**15) >> 16
+    return rounded.astype(red.dtype)
+
+
+def _white(dtype: np.dtype[Any]) -> float:
+    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)

@@ -1,0 +1,109 @@
+"""From a batch as it is stored to what the model takes: on the device, floating point, augmented, normalised.
+
+B: samples of a batch, C: channels, H: height, W: width.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from runner.data.augment import Augmentation
+from runner.data.loader import Batch
+from runner.data.random import Draws
+from runner.errors import UserError
+
+_WHITE = {torch.uint8: 255, torch.uint16: 65535}
+
+
+class Prepare:
+    """Prepares batches, every one by itself: the result depends on (seed, epoch, samples) alone.
+
+    Images, whole numbers in the store, are float32 of 0 to 1 afterwards, as torchvision's ``ToTensor`` gives them.
+    Augmentation and normalisation concern the first input, where it is an image; features stay as they are.
+
+    Args:
+        mean: Subtracted from each channel, on the scale of 0 to 1. One value, or one for each channel. None: nothing.
+        std: Divided by afterwards; likewise.
+        augment: Applied in this order, in training only.
+        seed: Decides the augmentation, together with the epoch and the sample.
+        device: Where the model is.
+        memory_format: Of the images; ``torch.channels_last`` suits convolutions.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        augment: Sequence[Augmentation] = (),
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        self._device = torch.device(device)
+        self._mean = _per_channel("mean", mean, self._device)
+        self._std = _per_channel("std", std, self._device)
+        self._augment = tuple(augment)
+        self._seed = seed
+        self._memory_format = memory_format
+
+    def __call__(self, batch: Batch, epoch: int = 0, training: bool = False) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Inputs and targets on the device.
+
+        Args:
+            batch: As it comes from the loader; it is not changed.
+            epoch: The running epoch, from which the augmentation is drawn.
+            training: Whether to augment.
+
+        Returns:
+            Inputs: images (B, C, H, W) float32, features (B, F) float32. Targets: classes (B,) or masks (B, H, W)
+            int64, values float32.
+
+        Raises:
+            UserError: If mean or std do not fit to the channels.
+        """
+        # Moved first and converted there: whole numbers are a quarter of the bytes.
+        first, *others = (self._convert(values.to(self._device, non_blocking=True)) for values in batch.inputs)
+        targets = batch.targets.to(self._device, non_blocking=True)
+        if first.ndim == 4:
+            if training and self._augment:
+                first, targets = self._augmented(first, targets, batch.indices, epoch)
+            if self._mean is not None:
+                first.sub_(_fitting(self._mean, first, "mean"))
+            if self._std is not None:
+                first.div_(_fitting(self._std, first, "std"))
+        return (first, *others), targets if targets.is_floating_point() else targets.long()
+
+    def _convert(self, values: Tensor) -> Tensor:
+        if values.ndim != 4:
+            return values
+        white = _WHITE.get(values.dtype)
+        # Copied even if it is float32 already, because what follows works in place.
+        values = values.to(torch.float32, memory_format=self._memory_format, copy=True)
+        return values.div_(white) if white else values
+
+    def _augmented(self, images: Tensor, targets: Tensor, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+        masks = targets if targets.ndim == 3 else None
+        draw = Draws(self._seed, epoch, indices.to(self._device, non_blocking=True))
+        for change in self._augment:
+            images, masks = change(images, masks, draw)
+        images = images.contiguous(memory_format=self._memory_format)
+        return images, targets if masks is None else masks
+
+
+def _per_channel(key: str, values: Sequence[float] | None, device: torch.device) -> Tensor | None:
+    """(C, 1, 1) float32; None where dividing or subtracting would change nothing."""
+    if values is None:
+        return None
+    if key == "std" and not all(value > 0 for value in values):
+        raise UserError(f"data.normalize.std={list(values)}", expected="numbers above 0")
+    return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
+
+
+def _fitting(values: Tensor, images: Tensor, key: str) -> Tensor:
+    if len(values) not in (1, images.shape[1]):
+        raise UserError(
+            f"data.normalize.{key} has {len(values)} values, and the images have {images.shape[1]} channels",
+            expected="one value, or one for each channel",
+        )
+    return values

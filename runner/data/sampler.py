@@ -1,0 +1,128 @@
+"""In which order the samples of an epoch come, and how they are cut into batches.
+
+An order is a function of (seed, epoch) alone, so an epoch can be entered at any batch.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from runner.data.random import fold
+from runner.data.source import Array
+from runner.errors import UserError, listing, nearest
+
+
+class Order(Protocol):
+    """Which samples an epoch has, as positions within a list of samples."""
+
+    def __len__(self) -> int:
+        """Number of samples in an epoch."""
+        ...
+
+    def __call__(self, generator: torch.Generator) -> Tensor:
+        """Positions (len(self),) int64, for a generator that was seeded for the epoch."""
+        ...
+
+
+class Sequential:
+    """All samples as they stand.
+
+    Args:
+        count: Number of samples.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __call__(self, generator: torch.Generator) -> Tensor:
+        """Positions (len(self),) int64; the generator is not used."""
+        return torch.arange(self._count)
+
+
+class Random:
+    """All samples in an order that is new in every epoch.
+
+    Args:
+        count: Number of samples.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __call__(self, generator: torch.Generator) -> Tensor:
+        """Positions (len(self),) int64, shuffled."""
+        return torch.randperm(self._count, generator=generator)
+
+
+ORDERS: dict[str, Callable[[int], Order]] = {"random": Random, "sequential": Sequential}
+
+
+class EpochSampler(Sampler[Array]):
+    """Yields the sample ids of one batch after another, each as an array (batch_size,) int64.
+
+    Args:
+        indices: Ids of the samples to choose from, (N,).
+        batch_size: Samples in a batch; the last one of an epoch may have fewer.
+        seed: Decides the order, together with the epoch.
+        order: A name of ``ORDERS``, or an order of one's own.
+        drop_last: Leave out the last batch where it has fewer samples.
+
+    Raises:
+        UserError: If the order has another name, or every batch would be left out.
+    """
+
+    def __init__(
+        self,
+        indices: Array,
+        batch_size: int,
+        seed: int = 0,
+        order: str | Order = "sequential",
+        drop_last: bool = False,
+    ) -> None:
+        if isinstance(order, str):
+            if order not in ORDERS:
+                raise UserError(f"data.order={order}", expected=listing(ORDERS), nearest=nearest(order, ORDERS))
+            order = ORDERS[order](len(indices))
+        if drop_last and len(order) < batch_size:
+            raise UserError(
+                f"data.drop_last=true leaves no batch: {len(order)} samples do not fill data.batch_size={batch_size}",
+                fix=f"data.drop_last=false, or data.batch_size={len(order)}",
+            )
+        self._indices = np.asarray(indices, dtype=np.int64)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._order = order
+        self._drop_last = drop_last
+        self._epoch = 0
+        self._start = 0
+
+    def __len__(self) -> int:
+        """Batches in a whole epoch."""
+        full, rest = divmod(len(self._order), self._batch_size)
+        return full + (rest > 0 and not self._drop_last)
+
+    def set(self, epoch: int, start: int = 0) -> None:
+        """Choose what the next iteration yields: epoch ``epoch`` from batch ``start`` on."""
+        self._epoch = epoch
+        self._start = start
+
+    def __iter__(self) -> Iterator[Array]:
+        # Bound here, not when the first batch is asked for: set() may be called again in between.
+        ids = self._ids(self._epoch)
+        size = self._batch_size
+        return (ids[batch * size : (batch + 1) * size] for batch in range(self._start, len(self)))
+
+    def _ids(self, epoch: int) -> Array:
+        generator = torch.Generator().manual_seed(fold(self._seed, epoch))
+        ids: Array = self._indices[self._order(generator).numpy()]
+        return ids

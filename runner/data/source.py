@@ -1,0 +1,135 @@
+"""What a source of samples is: what it knows beforehand, and what it gives when it is read.
+
+N: samples, C: channels, H: height, W: width, F: features, K: values for a sample.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from runner.errors import UserError
+
+Array = npt.NDArray[Any]
+Size = tuple[int, int]
+Progress = Callable[[int, int], None]
+"""Told after each step of a long reading: how many are done, and how many there are."""
+
+PARTS = ("train", "val", "test")
+
+
+def silent(done: int, total: int) -> None:
+    """The progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a model must know before a sample is read; taken from headers and folder listings alone."""
+
+    channels: int | None
+    """Channels of an image, or the number of features."""
+    image_size: Size | None
+    """Height and width; None for features."""
+    num_classes: int | None
+    """None where there are no classes, or where only reading everything would tell."""
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Samples:
+    """Decoded data in its compact form, one row for each sample.
+
+    Raises:
+        UserError: If the rows do not agree in number, or an array has a shape or type that is not listed here.
+    """
+
+    inputs: tuple[Array, ...]
+    """Images (N, C, H, W) uint8, uint16 or float32; features (N, F) float32."""
+    targets: Array
+    """Classes (N,) int64; masks (N, H, W) uint8; values (N,) or (N, K) float32."""
+    names: Sequence[str] | None = None
+    """What to call a sample in a message, as a rule its file name."""
+    official: Array | None = None
+    """(N,) of "train", "val" or "test": the division that the data were published with."""
+    groups: Array | None = None
+    """(N,) integers: samples of one group never fall into different splits, such as the tiles of one picture."""
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._check_counts()
+        for position, values in enumerate(self.inputs, start=1):
+            _check_kind(f"input {position}", values, _INPUT_KINDS)
+        _check_kind("the target", self.targets, _TARGET_KINDS)
+        if self.official is not None and not set(np.unique(self.official)) <= set(PARTS):
+            raise UserError("the official division has a part of another name", expected=", ".join(PARTS))
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether a target is one class, rather than a mask or a value."""
+        return self.targets.ndim == 1 and self.targets.dtype == np.int64
+
+    def _check_counts(self) -> None:
+        rows = {f"input {position}": len(values) for position, values in enumerate(self.inputs, start=1)}
+        rows["targets"] = len(self.targets)
+        optional = {"names": self.names, "official": self.official, "groups": self.groups}
+        rows |= {label: len(values) for label, values in optional.items() if values is not None}
+        if len(set(rows.values())) > 1:
+            counts = ", ".join(f"{label} {count}" for label, count in rows.items())
+            raise UserError(
+                f"the numbers of samples do not agree: {counts}", expected="one row for each sample in each"
+            )
+        if not self.inputs or not len(self.targets):
+            raise UserError("there is not a single sample in the data")
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Somewhere that samples come from. Constructing one must be free: nothing is opened before a method is called."""
+
+    def check(self) -> None:
+        """Refuse what cannot be read, without decoding anything (under 0.3 s).
+
+        Raises:
+            UserError: If a folder or file is not there.
+        """
+        ...
+
+    def facts(self) -> Facts:
+        """What is known without decoding."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hex digest that changes when the data change."""
+        ...
+
+    def read(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
+        """Decode everything.
+
+        Args:
+            image_size: Height and width to bring every image to; None leaves them as they are, and they must agree.
+            progress: Told how far it is.
+
+        Raises:
+            UserError: If something is broken; the message names the files and rows.
+        """
+        ...
+
+
+_INPUT_KINDS = {"images (N, C, H, W)": (4, ("uint8", "uint16", "float32")), "features (N, F)": (2, ("float32",))}
+_TARGET_KINDS = {
+    "classes (N,)": (1, ("int64",)),
+    "masks (N, H, W)": (3, ("uint8",)),
+    "values (N,)": (1, ("float32",)),
+    "values (N, K)": (2, ("float32",)),
+}
+
+
+def _check_kind(label: str, values: Array, kinds: Mapping[str, tuple[int, tuple[str, ...]]]) -> None:
+    if not any(values.ndim == ndim and values.dtype.name in dtypes for ndim, dtypes in kinds.values()):
+        expected = "; ".join(f"{kind} {' or '.join(dtypes)}" for kind, (_, dtypes) in kinds.items())
+        raise UserError(f"{label} has shape {values.shape} and type {values.dtype}", expected=expected)

@@ -1,0 +1,189 @@
+"""Images and their classes listed in a CSV file."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from runner.data import fingerprint
+from runner.data.confine import Root
+from runner.data.files import header_of, read_images, report, require_folder
+from runner.data.labels import Classes, number_classes
+from runner.data.source import Facts, Progress, Samples, Size, silent
+from runner.errors import UserError, listing, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of the CSV file that are not blank."""
+
+    lines: list[int]
+    """Where a row stands in the file, counted from 1."""
+    names: list[str]
+    labels: list[str]
+
+
+class CsvImages:
+    """Images named in one column of a CSV file, labelled in another; see ``number_classes`` for the labels.
+
+    Args:
+        csv: The CSV file (UTF-8).
+        root: Folder that the file names start from; None: the folder of the CSV file. No name may lead out of it.
+        image_column: Name or position (from 0) of the column of file names.
+        label_column: Name or position (from 0) of the column of labels.
+        delimiter: What stands between two columns.
+        header: Whether the first row names the columns.
+        extension: Added to the file names that do not end in it, such as ``.jpg``; None adds nothing.
+        classes: The labels in the order of their class numbers; None: numbers as they stand, names sorted.
+        channels: 1, 3 or 4; ``auto`` takes those of the first image.
+    """
+
+    def __init__(
+        self,
+        csv: str,
+        root: str | None = None,
+        image_column: str | int = 0,
+        label_column: str | int = 1,
+        delimiter: str = ",",
+        header: bool = True,
+        extension: str | None = None,
+        classes: Sequence[str | int] | None = None,
+        channels: int | Literal["auto"] = "auto",
+    ) -> None:
+        self.csv = Path(csv)
+        self.root = Path(root) if root is not None else self.csv.parent
+        self.image_column = image_column
+        self.label_column = label_column
+        self.delimiter = delimiter
+        self.header = header
+        self.extension = extension
+        self.classes = None if classes is None else [str(label) for label in classes]
+        self.channels = channels
+
+    def check(self) -> None:
+        """Refuse a CSV file or folder that is not there, and columns that the file does not have."""
+        if not self.csv.is_file():
+            raise UserError(
+                f"data.source.csv: the file {self.csv} is not there",
+                fix=f"data.source.csv=PATH, seen from {Path.cwd()}",
+            )
+        require_folder(self.root, "data.source.root")
+        self._positions()
+
+    def facts(self) -> Facts:
+        """Channels and size of the first image, classes from the table."""
+        self.check()
+        classes = self._classes
+        channels, size = header_of(self._existing(), self.channels)
+        return Facts(channels, size, classes.num_classes or None, classes.names)
+
+    def fingerprint(self) -> str:
+        """Digest of the table, and of names, sizes and times of the images."""
+        files = fingerprint.of_listing([self.root / name for name in self._table.names], self.root)
+        return fingerprint.of_values(table=fingerprint.of_contents([self.csv]), files=files)
+
+    def read(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
+        """All images in the order of the table."""
+        self.check()
+        files = self._resolve()
+        channels, _ = header_of(files, self.channels)
+        places = [self._place(index) for index in range(len(files))]
+        images = read_images(files, places, channels, image_size, progress)
+        return Samples((images,), self._classes.targets, names=self._table.names, class_names=self._classes.names)
+
+    @cached_property
+    def _table(self) -> Table:
+        import pandas as pd  # takes a second
+
+        try:
+            frame = pd.read_csv(
+                self.csv,
+                sep=self.delimiter,
+                header=None,
+                skiprows=1 if self.header else 0,
+                usecols=self._positions(),
+                dtype=str,
+                keep_default_na=False,  # a class may be called NA
+                skip_blank_lines=False,  # so that rows keep their numbers
+                skipinitialspace=True,
+            )[self._positions()].fillna("")
+        except (ValueError, UnicodeError) as error:  # pandas' own errors are ValueErrors
+            raise UserError(f"{self.csv} cannot be read as a table: {error}") from error
+        first = 2 if self.header else 1
+        rows = [
+            (line, name.strip(), label)
+            for line, (name, label) in enumerate(frame.itertuples(index=False), start=first)
+            if name.strip() or label.strip()
+        ]
+        if not rows:
+            raise UserError(f"{self.csv} has no rows", expected="a file name and a label in each")
+        lines, names, labels = (list(column) for column in zip(*rows, strict=True))
+        return Table(lines, [self._with_extension(name) for name in names], labels)
+
+    @cached_property
+    def _classes(self) -> Classes:
+        return number_classes(self._table.labels, self.classes)
+
+    def _positions(self) -> list[int]:
+        """Positions of the two columns."""
+        with self.csv.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
+            first_row = next(csv.reader(stream, delimiter=self.delimiter, skipinitialspace=True), [])
+        if not first_row:
+            raise UserError(f"{self.csv} is empty", expected="a file name and a label in each row")
+        titles = [title.strip() for title in first_row] if self.header else []
+        return [
+            _position(column, titles, len(first_row), f"data.source.{key}", self.csv)
+            for key, column in (("image_column", self.image_column), ("label_column", self.label_column))
+        ]
+
+    def _with_extension(self, name: str) -> str:
+        missing = name and self.extension and not name.lower().endswith(self.extension.lower())
+        return f"{name}{self.extension}" if missing else name
+
+    def _resolve(self) -> list[Path]:
+        """The file of each row.
+
+        Raises:
+            UserError: If a row names no file of the folder, or has no valid label.
+        """
+        root = Root(self.root)
+        files, problems = [], []
+        for index, name in enumerate(self._table.names):
+            try:
+                if not name:
+                    raise ValueError("it names no file")
+                if index in self._classes.problems:
+                    raise ValueError(self._classes.problems[index])
+                files.append(root.file(name))
+            except ValueError as error:
+                problems.append((self._place(index), str(error)))
+        report(problems, len(self._table.names))
+        return files
+
+    def _existing(self) -> Iterator[Path]:
+        root = Root(self.root)
+        for name in self._table.names:
+            with suppress(ValueError):
+                yield root.file(name)
+
+    def _place(self, index: int) -> str:
+        line = self._table.lines[index]
+        return f"{self.csv}, row {line - self.header} (line {line}): {self._table.names[index] or '(no file name)'}"
+
+
+def _position(column: str | int, titles: list[str], num_columns: int, key: str, path: Path) -> int:
+    if isinstance(column, int):
+        if not 0 <= column < num_columns:
+            raise UserError(
+                f"{key}={column}: {path} has {num_columns} columns", expected=f"a position from 0 to {num_columns - 1}"
+            )
+        return column
+    if column not in titles:
+        expected = listing(titles) if titles else "a position, because data.source.header is false"
+        raise UserError(
+            f"{key}={column}: {path} has no column of that name", expected=expected, nearest=nearest(column, titles)
+        )
+    return titles.index(column)

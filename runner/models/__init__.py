@@ -1,0 +1,1 @@
+"""Networks and the tools to initialise them: plain ``torch.nn`` modules that know no configuration."""

@@ -1,0 +1,1 @@
+"""Looking at runs after, or while, they run. Nothing here imports torch."""

@@ -1,0 +1,151 @@
+"""A run directory: made whole or not at all, and everything that a run needs is in it."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runner.errors import UserError
+from runner.runs.files import sync_folder, write_json
+from runner.runs.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The paths of one run. ``RunDirectory.open`` checks that a folder is one."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def overrides_file(self) -> Path:
+        return self.path / "overrides.yaml"
+
+    @property
+    def provenance_file(self) -> Path:
+        return self.path / "provenance.json"
+
+    @property
+    def status_file(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "train.log"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """The run in ``path``.
+
+        Raises:
+            UserError: If there is no run.
+        """
+        run = cls(path)
+        if run.config_file.is_file():
+            return run
+        inside = sorted(found.parent for found in path.glob("**/config.yaml") if found.is_file()) if path.is_dir() else []
+        raise UserError(
+            f"{path} is not a run directory: " + ("it has no config.yaml" if path.is_dir() else "there is no such folder"),
+            expected="a folder that runner train made, such as outputs/2026-11-20/13-20-33-mlp-digits",
+            nearest=str(inside[-1]) if inside else None,
+            fix="runner ls shows the runs",
+        )
+
+    def config(self) -> dict[str, Any]:
+        """The frozen configuration, as plain values."""
+        loaded = yaml.safe_load(self.config_file.read_text())
+        assert isinstance(loaded, dict)
+        return loaded
+
+    def choices(self) -> dict[str, str]:
+        """The option chosen in each configuration group, by group."""
+        loaded = yaml.safe_load(self.overrides_file.read_text())
+        return dict(loaded["choices"])
+
+
+def timestamped(root: Path, name: str, now: datetime | None = None) -> Path:
+    """``root/2026-11-20/13-20-33-name``."""
+    now = now or datetime.now()
+    return root / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{plain_name(name)}"
+
+
+def plain_name(name: str) -> str:
+    """A folder's name without the characters that a shell or Hydra would read."""
+    return "".join(character if character.isalnum() or character in "._-" else "-" for character in name)
+
+
+def create(
+    wanted: Path,
+    config: Mapping[str, Any],
+    *,
+    typed: Sequence[str],
+    choices: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    exactly: bool = False,
+) -> RunDirectory:
+    """Make a run directory that holds its frozen configuration from its first instant.
+
+    The folder is filled under a temporary name and renamed, which fails if the name is taken: two runs started at the
+    same instant never share a directory. ``wanted`` gets ``-2``, ``-3``, ... when it exists, unless ``exactly`` is set.
+
+    Raises:
+        UserError: If ``exactly`` and the folder exists, or the folder cannot be written.
+    """
+    try:
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        draft = wanted.parent / f".{wanted.name}.{secrets.token_hex(4)}.tmp"
+        draft.mkdir()
+    except OSError as error:
+        raise UserError(f"the run directory {wanted} cannot be made: {error.strerror}", fix="output_root=FOLDER") from error
+    try:
+        run = RunDirectory(draft)
+        run.config_file.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+        run.overrides_file.write_text(yaml.safe_dump({"typed": list(typed), "choices": dict(choices)}, sort_keys=False))
+        write_json(run.provenance_file, provenance)
+        Status().write(run.status_file)
+        run.checkpoints.mkdir()
+        sync_folder(draft)
+        path = _rename_to_free(draft, wanted, exactly)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    sync_folder(path.parent)
+    return RunDirectory(path)
+
+
+def _rename_to_free(draft: Path, wanted: Path, exactly: bool) -> Path:
+    number = 1
+    while True:
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            os.rename(draft, path)  # fails on a folder that is not empty, and no run directory ever is
+            return path
+        except OSError as error:
+            if not path.exists():
+                raise
+            if exactly:
+                raise UserError(
+                    f"run_dir={wanted} exists already",
+                    fix=f"runner resume {wanted}, or another run_dir",
+                ) from error
+        number += 1

@@ -1,0 +1,68 @@
+"""Where a run stands: one small JSON file that is replaced as a whole."""
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from runner.runs.files import write_json
+
+State = Literal["created", "running", "completed", "failed", "interrupted", "pruned"]
+
+
+def now() -> str:
+    """The present time in ISO 8601 with the offset from UTC, to the second."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+@dataclass(slots=True)
+class Status:
+    """What ``status.json`` holds."""
+
+    state: State = "created"
+    epoch: int = 0
+    """Epochs completed."""
+    epochs: int | None = None
+    """Epochs planned."""
+    step: int = 0
+    """Optimizer updates done."""
+    monitor: str | None = None
+    """Name of the metric that decides which checkpoint is the best."""
+    best: float | None = None
+    best_epoch: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The figures of the last epoch, and those of the test split once it is evaluated."""
+    error: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    created: str = field(default_factory=now)
+    started: str | None = None
+    """Start of the first execution."""
+    ended: str | None = None
+    seconds: float = 0.0
+    """Time spent executing, over all executions."""
+    executions: int = 0
+    """How often the directory was executed: 1, and one more for each resume."""
+
+    def begin(self) -> None:
+        """Note that this process executes the run from now on."""
+        self.state, self.error, self.ended = "running", None, None
+        self.host, self.pid = socket.gethostname(), os.getpid()
+        self.started = self.started or now()
+        self.executions += 1
+
+    def end(self, state: State, error: str | None = None) -> None:
+        """Note how this execution ended."""
+        self.state, self.error, self.ended = state, error, now()
+
+    def write(self, path: Path) -> None:
+        """Replace the file."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> "Status":
+        """Read what ``write`` wrote."""
+        return cls(**json.loads(path.read_text()))

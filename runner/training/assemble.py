@@ -1,0 +1,121 @@
+"""From a checked configuration to everything that a run trains with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from runner.build import build
+from runner.config.schema import RunConfig
+from runner.errors import UserError, nearest
+from runner.models.initialise import initialise
+from runner.tracking.console import Console
+from runner.training.data import Splits, load_data
+from runner.training.devices import Device, choose, prepare_process
+from runner.training.metrics import higher_is_better
+from runner.training.parts import Parts
+from runner.training.progress import Monitor, Plan
+from runner.training.randomness import seed_everything
+from runner.training.tasks import Task, make_task
+
+
+def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) -> Parts:
+    """Build everything from the configuration, with every generator started from the seed.
+
+    Raises:
+        UserError: If the data is broken, the device is missing, or parts do not fit together.
+    """
+    device = choose(config.device.kind, config.device.precision)
+    prepare_process(config.device.threads, config.device.deterministic)
+    console.note(f"device   {device.describe()}")
+    seed_everything(config.seed)
+    with console.progress("reading data") as progress:
+        splits = load_data(config.data, config.seed, device.device, config.device.channels_last, progress)
+    console.note(f"data     {choices.get('data')}: {splits.describe()}")
+    task = make_task(config.task.name, config.task.outputs, splits.class_names)
+    seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
+    model = make_model(config, choices, device, splits, task)
+    optimizer: torch.optim.Optimizer = build(config.optimizer.node(), [p for p in model.parameters() if p.requires_grad])
+    steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
+    epochs = float(config.epochs)
+    if config.max_steps is not None:
+        epochs = min(epochs, config.max_steps / steps_per_epoch)
+    return Parts(
+        task=task,
+        device=device,
+        model=model,
+        forward=torch.compile(model) if config.device.compile else model,
+        loss_fn=build(_with_tensors(config.loss.node())).to(device.device),
+        optimizer=optimizer,
+        schedule=build(config.scheduler.node()),
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        splits=splits,
+        scaler=device.scaler(),
+    )
+
+
+def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, splits: Splits, task: Task) -> nn.Module:
+    """The model on its device, initialised, and tried out on two samples.
+
+    Raises:
+        UserError: If it cannot take these samples or its output does not suit the task.
+    """
+    model: nn.Module = build(config.model.node()).to(device.device)
+    if config.device.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    inputs, targets = splits.prepare(splits.first(splits.train, 2))
+    model.eval()
+    try:
+        with torch.no_grad(), device.autocast():
+            task.check_output(model(*inputs), targets)
+    except (RuntimeError, ValueError, TypeError) as error:
+        shapes = " and ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
+        raise UserError(
+            f"model={choices.get('model')} cannot work with data={choices.get('data')}: a sample has shape {shapes}",
+            where=f"the model says: {str(error).splitlines()[0]}",
+            fix="choose another model or data, or set the model's sizes: runner train --help",
+        ) from error
+    initialise(model, {name: rule.model_dump() for name, rule in config.init.items()})  # type: ignore[misc]
+    return model
+
+
+def _with_tensors(loss: dict[str, Any]) -> dict[str, Any]:
+    """Class weights, lists in a configuration, as the tensors that torch's losses take."""
+    changed = {key: _with_tensors(value) if isinstance(value, dict) else value for key, value in loss.items()}
+    for key in ("weight", "pos_weight"):
+        if isinstance(loss.get(key), list):
+            changed[key] = torch.tensor(loss[key], dtype=torch.float32)
+    return changed
+
+
+def make_plan(config: RunConfig, parts: Parts) -> Plan:
+    """The numbers that the loop goes by.
+
+    Raises:
+        UserError: If the monitored metric does not exist.
+    """
+    split = "val" if parts.splits.val is not None else "train"
+    metric = f"{split}/{parts.task.monitor}" if config.monitor == "auto" else config.monitor
+    known = [f"{name}/{key}" for name in ("train", split) for key in parts.new_scores().compute()]
+    if metric not in known:
+        close = nearest(metric, known)
+        raise UserError(
+            f"monitor={metric} is not a metric of task={parts.task.name}",
+            expected=", ".join(dict.fromkeys(known)),
+            nearest=close,
+            fix=f"monitor={close}" if close else None,
+        )
+    early = config.regularization.early_stopping
+    return Plan(
+        epochs=config.epochs,
+        max_steps=config.max_steps,
+        accumulate=config.training.accumulate,
+        clip_norm=config.regularization.clip_norm,
+        log_every=config.tracking.log_every,
+        save_every_epochs=config.checkpoint.every_epochs,
+        save_every_steps=config.checkpoint.every_steps,
+        save_every_minutes=config.checkpoint.every_minutes,
+        monitor=Monitor(metric, higher_is_better(metric), early.min_delta, early.patience),
+    )

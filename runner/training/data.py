@@ -1,0 +1,117 @@
+"""From the data section of a configuration to batches that are ready to train on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from runner.build import build
+from runner.config.schema import Data
+from runner.data.loader import Batch, Batches, TensorStore
+from runner.data.prepare import Prepare
+from runner.data.source import Progress
+from runner.data.split import split
+from runner.data.stats import channel_stats
+from runner.data.wrap import as_source
+from runner.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The samples of a run in batches, and what brings a batch to the model."""
+
+    store: TensorStore
+    train: Batches
+    train_in_order: Batches
+    """The training samples as an evaluation reads them."""
+    val: Batches | None
+    test: Batches | None
+    prepare: Prepare
+    as_pictures: Prepare
+    """Like ``prepare``, but on the CPU and not normalised: for people to look at."""
+    normalize: dict[str, list[float]] | None
+    """Mean and standard deviation of each channel on the scale of 0 to 1; None where images stay as they are."""
+    class_names: tuple[str, ...]
+
+    def first(self, batches: Batches, count: int) -> Batch:
+        """The first samples of a split."""
+        return self.store.__getitems__(np.asarray(batches.indices[:count], dtype=np.int64))
+
+    def describe(self) -> str:
+        """Sizes and shape, for the console."""
+        counts = {"training": self.train, "validation": self.val, "test": self.test}
+        sizes = ", ".join(f"{len(part.indices):,} {name}" for name, part in counts.items() if part is not None)
+        shapes = " and ".join("x".join(map(str, values.shape[1:])) for values in self.store.inputs)
+        return f"{sizes} samples of {shapes}"
+
+
+def load_data(config: Data, seed: int, device: torch.device, channels_last: bool, progress: Progress) -> Splits:
+    """Read, divide and batch the data of a run.
+
+    Args:
+        config: The data section.
+        seed: Decides the order of the training samples and their augmentation.
+        device: Where the model is.
+        channels_last: Whether images are to be stored channels last.
+        progress: Told how many files are read.
+
+    Raises:
+        UserError: If files are missing or broken, a split stays empty, or a class is missing in one.
+    """
+    source = as_source(build(config.source.node()))
+    size = config.image_size
+    samples = source.read((size[0], size[1]) if size else None, progress)
+    if samples.has_classes and config.num_classes is not None and samples.targets.max() >= config.num_classes:
+        raise UserError(
+            f"data.num_classes={config.num_classes}, but there is a sample of class {samples.targets.max()}",
+            expected="classes are numbered from 0",
+            fix=f"data.num_classes={samples.targets.max() + 1}",
+        )
+    parts = split(samples, config.split.val, config.split.test, config.split.seed, config.split.stratify)
+    store = TensorStore(samples)
+
+    def batches(indices: np.ndarray[tuple[int], np.dtype[np.int64]], training: bool) -> Batches | None:
+        if not len(indices):
+            return None
+        return Batches(
+            store,
+            indices,
+            config.batch_size if training else config.eval_batch_size,
+            seed=seed,
+            order=config.order if training else "sequential",
+            drop_last=config.drop_last and training,
+            workers=config.workers,
+            pin_memory=config.pin_memory,
+            prefetch_factor=config.prefetch_factor,
+            persistent_workers=config.persistent_workers,
+            timeout=config.timeout,
+        )
+
+    normalize = _normalize(config, samples.inputs[0], parts.train)
+    augment = [build(node.node()) for node in config.augment]
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    train, in_order = batches(parts.train, True), batches(parts.train, False)
+    assert train is not None and in_order is not None, "split() refuses an empty training part"
+    return Splits(
+        store=store,
+        train=train,
+        train_in_order=in_order,
+        val=batches(parts.val, False),
+        test=batches(parts.test, False),
+        prepare=Prepare(**(normalize or {}), augment=augment, seed=seed, device=device, memory_format=memory_format),
+        as_pictures=Prepare(augment=augment, seed=seed),
+        normalize=normalize,
+        class_names=samples.class_names,
+    )
+
+
+def _normalize(config: Data, images: object, train: object) -> dict[str, list[float]] | None:
+    if config.normalize is None:
+        return None
+    if config.normalize == "auto":
+        mean, std = channel_stats(images, train)  # type: ignore[arg-type]
+        return {"mean": mean, "std": std}
+    return {"mean": config.normalize.mean, "std": config.normalize.std}
+
+

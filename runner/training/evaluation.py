@@ -1,0 +1,28 @@
+"""Evaluating a checkpoint of a run without touching the run."""
+
+from runner.config.paths import make_importable
+from runner.config.schema import RunConfig
+from runner.errors import UserError
+from runner.runs.checkpoints import CheckpointStore
+from runner.runs.directory import RunDirectory
+from runner.tracking.console import Console
+from runner.training.assemble import assemble
+from runner.training.session import import_paths
+from runner.training.loop import evaluate
+
+
+def evaluate_run(run: RunDirectory, split: str, checkpoint: str, console: Console) -> tuple[dict[str, float], int, int]:
+    """Figures of a checkpoint (``best``, ``last`` or a file) on a split, the number of samples, and the epoch.
+
+    Raises:
+        UserError: If the checkpoint or the split does not exist.
+    """
+    state = CheckpointStore(run.checkpoints).load(checkpoint)
+    make_importable(import_paths(run))
+    parts = assemble(RunConfig.model_validate(run.config()), run.choices(), console)
+    splits = parts.splits
+    batches = {"train": splits.train_in_order, "val": splits.val, "test": splits.test}[split]
+    if batches is None:
+        raise UserError(f"the data has no {split} split", expected="a split with samples: see data.split in config.yaml")
+    parts.model.load_state_dict(state["model"])
+    return evaluate(parts, batches.epoch(0)), len(batches.indices), state["progress"]["epoch"]

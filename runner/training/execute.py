@@ -1,0 +1,74 @@
+"""The one way to train: execute a run directory, from wherever it stands to its end."""
+
+import time
+import traceback
+from dataclasses import dataclass
+
+from runner.errors import UserError
+from runner.runs.directory import RunDirectory
+from runner.runs.lock import locked
+from runner.runs.status import Status
+from runner.tracking.console import Console
+from runner.training.loop import train
+from runner.training.session import open_session
+from runner.training.signals import EXIT_CTRL_C, StopRequest, stop_on_signals
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an execution ended.
+
+    Args:
+        exit_code: As the command line gives it.
+        status: What the run's ``status.json`` says.
+    """
+
+    exit_code: int
+    status: Status
+
+
+def execute(run: RunDirectory) -> Outcome:
+    """Train what the directory says, from its newest checkpoint if it has one, until it is complete or asked to stop.
+
+    Only one process executes a directory at a time. A failure is told in the log, in ``status.json`` and in the exit
+    code; the traceback of a fault that is not the user's mistake is shown and kept in the log.
+
+    Raises:
+        UserError: If another process executes the directory; nothing is written then.
+    """
+    with locked(run.path), stop_on_signals() as stop:
+        status = Status.read(run.status_file)
+        status.begin()
+        status.write(run.status_file)
+        console = Console(log_file=run.log_file)
+        began, code = time.monotonic(), 1
+        try:
+            code = _train(run, status, console, stop)
+        except KeyboardInterrupt:
+            code = EXIT_CTRL_C
+            status.end("interrupted", "left at once, at a second Ctrl-C")
+            console.warn(f"left at once; to go on from the last checkpoint: runner resume {run.path}")
+        except UserError as error:
+            status.end("failed", str(error))
+            console.error(str(error))
+        except Exception as error:
+            status.end("failed", f"{type(error).__name__}: {error}")
+            console.error(traceback.format_exc())
+        finally:
+            console.close()
+            status.seconds = round(status.seconds + time.monotonic() - began, 3)
+            status.write(run.status_file)
+    return Outcome(code, status)
+
+
+def _train(run: RunDirectory, status: Status, console: Console, stop: StopRequest) -> int:
+    with open_session(run, status, console) as session:
+        progress, scores = session.restore()
+        train(session.parts, session.plan, progress, scores, session.recorder, stop)
+        if stop.requested:
+            status.end("interrupted")
+            console.note(f"stopped after step {progress.step:,}, saved; to go on: runner resume {run.path}")
+            return stop.exit_code
+        session.finish(progress)
+    status.end("completed")
+    return 0

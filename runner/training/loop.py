@@ -1,0 +1,101 @@
+"""The training loop: the page to read to know what happens in which order.
+
+What varies is in the values that are passed in. Nothing here draws a random number of its own, keeps hidden state, or
+waits for the device but where it logs, saves or ends an epoch, so a run that is stopped at any step boundary and taken
+up again goes on as if nothing had happened.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from runner.data.loader import Batch
+from runner.training.parts import Parts
+from runner.training.progress import Plan, Progress
+from runner.training.recorder import Recorder
+from runner.training.scores import Scores
+from runner.training.signals import StopRequest
+
+T = TypeVar("T")
+
+
+def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder: Recorder, stop: StopRequest) -> None:
+    """Train from wherever ``progress`` stands until the plan is fulfilled or a stop is requested.
+
+    ``scores`` are those of the running epoch. A checkpoint is saved as the plan says, and whenever the loop is left.
+    """
+    while not plan.fulfilled(progress):
+        recorder.start_epoch(progress)
+        batches = parts.splits.train.epoch(progress.epoch, start=progress.batch)
+        for window in islice(windows(batches, plan.accumulate), plan.steps_left(progress)):
+            lr = parts.set_lr(progress.step)
+            grad_norm = train_step(parts, window, progress.epoch, plan.clip_norm, scores)
+            progress.step += 1
+            progress.batch += len(window)
+            recorder.stepped(progress)
+            if progress.step % plan.log_every == 0:
+                recorder.log(progress, scores, lr, grad_norm)
+            if stop.requested:
+                return recorder.save(progress, scores)
+            if recorder.save_is_due(progress):
+                recorder.save(progress, scores)
+
+        results = {"train": scores.compute()}
+        if parts.splits.val is not None:
+            results["val"] = evaluate(parts, parts.splits.val.epoch(0), stop)
+        if stop.requested:
+            return recorder.save(progress, scores)  # the epoch is trained; its validation is done again
+        scores = parts.new_scores()
+        is_best = progress.end_epoch(results, plan.monitor)
+        recorder.end_epoch(progress, is_best)
+        if is_best or progress.epoch % plan.save_every_epochs == 0 or plan.fulfilled(progress):
+            recorder.save(progress, scores, is_best=is_best)
+
+
+def train_step(
+    parts: Parts, window: list[Batch], epoch: int, clip_norm: float | None, scores: Scores
+) -> Tensor | None:
+    """One optimizer update from the micro-batches of a window; the norm of the gradient before it was cut, if it is cut.
+
+    Losses are means over samples, so each micro-batch counts by its size: a last window that is shorter, or whose last
+    batch is smaller, gives the gradient of the same samples in one batch.
+    """
+    parts.model.train()
+    parts.optimizer.zero_grad(set_to_none=True)
+    num_samples = sum(len(batch.indices) for batch in window)
+    for batch in window:
+        inputs, targets = parts.splits.prepare(batch, epoch, training=True)
+        with parts.autocast():
+            outputs = parts.forward(*inputs)
+            loss = parts.loss(outputs, targets)
+        scores.add(loss, outputs, targets)
+        if len(window) > 1:
+            loss = loss * (len(batch.indices) / num_samples)
+        parts.backward(loss)
+    return parts.update(clip_norm)
+
+
+@torch.no_grad()
+def evaluate(parts: Parts, batches: Iterable[Batch], stop: StopRequest | None = None) -> dict[str, float]:
+    """Loss and metrics over a split; whoever asked for a stop meanwhile gets figures of a part, to be thrown away."""
+    parts.model.eval()
+    scores = parts.new_scores()
+    for batch in batches:
+        inputs, targets = parts.splits.prepare(batch)
+        with parts.autocast():
+            outputs = parts.forward(*inputs)
+            loss = parts.loss(outputs, targets)
+        scores.add(loss, outputs, targets)
+        if stop is not None and stop.requested:
+            break
+    return scores.compute()
+
+
+def windows(batches: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The batches in lists of ``size``; the last list may be shorter."""
+    iterator = iter(batches)
+    while window := list(islice(iterator, size)):
+        yield window

@@ -1,0 +1,94 @@
+"""Everything that a run trains with, built and on its device."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from runner.training.data import Splits
+from runner.training.devices import Device
+from runner.training.scores import Scores
+from runner.training.tasks import Task
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the loop works with. ``model`` holds the parameters; ``forward`` is it, or its compiled form."""
+
+    task: Task
+    device: Device
+    model: nn.Module
+    forward: Callable[..., Tensor]
+    loss_fn: Callable[[Tensor, Tensor], Tensor]
+    optimizer: torch.optim.Optimizer
+    schedule: Callable[[float, float], float]
+    """Factor on the learning rate, from the epochs trained and the epochs planned."""
+    epochs: float
+    """Epochs planned, with the fraction that ``max_steps`` leaves."""
+    steps_per_epoch: int
+    splits: Splits
+    scaler: torch.amp.GradScaler | None
+    base_lrs: list[float] = field(init=False)
+    autocast: Callable[[], AbstractContextManager[object]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.base_lrs = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self.autocast = self.device.autocast
+
+    def sample_inputs(self) -> tuple[Tensor, ...]:
+        """The inputs of a few training samples, as the model takes them."""
+        return self.splits.prepare(self.splits.first(self.splits.train, 2))[0]
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of a batch: a scalar."""
+        return self.loss_fn(outputs, self.task.match(targets, outputs))
+
+    def new_scores(self) -> Scores:
+        """Empty scores for an epoch or a split."""
+        return Scores(self.task.new_metric(self.device.device))
+
+    def set_lr(self, step: int) -> float:
+        """Set the learning rate for an update, counted from 0; the rate of the first parameter group is returned."""
+        factor = self.schedule(step / self.steps_per_epoch, self.epochs)
+        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = base * factor
+        return self.base_lrs[0] * factor
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of a loss to the parameters' gradients."""
+        if self.scaler is not None:
+            loss = self.scaler.scale(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def update(self, clip_norm: float | None) -> Tensor | None:
+        """Let the optimizer move the parameters; the norm of the gradient before it was cut, if it is cut."""
+        grad_norm = None
+        if clip_norm is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)
+            grad_norm = clip_grad_norm_(self.model.parameters(), clip_norm)
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        return grad_norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """What of it changes in training."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict() if self.scaler else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler and state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])

@@ -1,0 +1,124 @@
+"""What a run writes down while it trains: curves, rows, pictures, status and checkpoints."""
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from runner.runs.checkpoints import CheckpointStore
+from runner.runs.directory import RunDirectory
+from runner.runs.status import Status
+from runner.tracking.console import EpochRow
+from runner.tracking.tracker import Tracker
+from runner.training.parts import Parts
+from runner.training.pictures import Pictures
+from runner.training.progress import Plan, Progress, Results
+from runner.training.randomness import generator_states
+from runner.training.scores import Scores
+
+FORMAT = 1
+"""Version of the checkpoint's layout."""
+
+
+class Recorder:
+    """The loop's only way to the disk and the terminal; each method is one line of the loop."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        parts: Parts,
+        plan: Plan,
+        tracker: Tracker,
+        store: CheckpointStore,
+        status: Status,
+        pictures: Pictures,
+    ) -> None:
+        self.run = run
+        self.parts = parts
+        self.plan = plan
+        self.tracker = tracker
+        self.store = store
+        self.status = status
+        self.pictures = pictures
+        self._saved_at = time.monotonic()
+        self._epoch_started = time.monotonic()
+
+    def start_epoch(self, progress: Progress) -> None:
+        """Announce the epoch, from the batch where it goes on."""
+        self._epoch_started = time.monotonic()
+        num_batches = len(self.parts.splits.train)
+        self.tracker.console.start_epoch(progress.epoch + 1, self.plan.epochs, num_batches, progress.batch)
+
+    def stepped(self, progress: Progress) -> None:
+        """Note that an update is done."""
+        self.tracker.console.step(progress.batch)
+
+    def log(self, progress: Progress, scores: Scores, lr: float, grad_norm: Tensor | None) -> None:
+        """A point of the training curve: the mean loss since the last point. Waits for the device."""
+        loss = scores.loss_since_mark()
+        values = {"train/loss_step": loss, "lr": lr}
+        if grad_norm is not None:
+            values["train/grad_norm"] = grad_norm.item()
+        self._scalars(values, progress.step)
+        self.tracker.console.step(progress.batch, loss)
+
+    def end_epoch(self, progress: Progress, is_best: bool) -> None:
+        """The row of an epoch, and the pictures that are due."""
+        seconds = time.monotonic() - self._epoch_started
+        lr = self.parts.optimizer.param_groups[0]["lr"]
+        self.append_row(progress, progress.results, lr, seconds)
+        flat = flatten(progress.results)
+        self._scalars(flat, progress.step)
+        if self.tracker.tensorboard is not None:
+            self.pictures.end_epoch(self.tracker.tensorboard, self.parts, progress)
+        self.tracker.console.end_epoch(EpochRow(progress.epoch, self.plan.epochs, progress.results, seconds, is_best))
+        self.status.epoch, self.status.step = progress.epoch, progress.step
+        self.status.best, self.status.best_epoch = progress.best, progress.best_epoch or None
+        self.status.metrics = flat
+        self.status.write(self.run.status_file)
+
+    def append_row(self, progress: Progress, results: Results, lr: float | None, seconds: float | None) -> None:
+        """A row of ``metrics.csv``. Every row has the columns of every split, so that the header never changes."""
+        names = list(self.parts.new_scores().compute())
+        parts = self.parts.splits
+        splits = {"train": True, "val": parts.val is not None, "test": parts.test is not None}
+        row: dict[str, Any] = {"epoch": progress.epoch, "step": progress.step, "lr": "" if lr is None else lr}
+        for split in (split for split, there in splits.items() if there):
+            row |= {f"{split}/{name}": results.get(split, {}).get(name, "") for name in names}
+        row["seconds"] = "" if seconds is None else round(seconds, 3)
+        self.tracker.csv.append(row)
+
+    def save_is_due(self, progress: Progress) -> bool:
+        """Whether the plan wants a checkpoint within the epoch."""
+        every_steps, every_minutes = self.plan.save_every_steps, self.plan.save_every_minutes
+        if every_steps is not None and progress.step % every_steps == 0:
+            return True
+        return every_minutes is not None and time.monotonic() - self._saved_at >= 60 * every_minutes
+
+    def save(self, progress: Progress, scores: Scores, is_best: bool = False) -> None:
+        """Write a checkpoint with all that a bit-exact continuation needs."""
+        state = {
+            "format": FORMAT,
+            "progress": progress.state_dict(),
+            **self.parts.state_dict(),
+            "scores": scores.state_dict(),
+            "generators": generator_states(),
+            "tracker": self.tracker.position(),
+            "normalize": self.parts.splits.normalize,
+        }
+        self.store.save(state, best=is_best)
+        self._saved_at = time.monotonic()
+        self.status.epoch, self.status.step = progress.epoch, progress.step
+        self.status.write(self.run.status_file)
+
+    def _scalars(self, values: dict[str, float], step: int) -> None:
+        if self.tracker.tensorboard is not None:
+            self.tracker.tensorboard.scalars(values, step)
+
+
+def flatten(results: Results) -> dict[str, float]:
+    """``{"val": {"loss": 1}}`` as ``{"val/loss": 1}``."""
+    return {f"{split}/{name}": value for split, values in results.items() for name, value in values.items()}
+
+

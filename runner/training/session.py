@@ -1,0 +1,120 @@
+"""A run directory with everything in it built: what one execution works with."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.config.leaves import leaves
+from runner.config.paths import make_importable
+from runner.config.schema import RunConfig
+from runner.runs.checkpoints import CheckpointStore
+from runner.runs.directory import RunDirectory
+from runner.runs.status import Status
+from runner.tracking.console import Console
+from runner.tracking.metrics_csv import MetricsCsv
+from runner.tracking.tensorboard import TensorBoard
+from runner.tracking.tracker import Tracker
+from runner.training.assemble import assemble, make_plan
+from runner.training.loop import evaluate
+from runner.training.parts import Parts
+from runner.training.pictures import Pictures
+from runner.training.progress import Plan, Progress
+from runner.training.randomness import restore_generators
+from runner.training.recorder import Recorder, flatten
+from runner.training.scores import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One execution of a run."""
+
+    run: RunDirectory
+    config: RunConfig
+    parts: Parts
+    plan: Plan
+    tracker: Tracker
+    store: CheckpointStore
+    recorder: Recorder
+
+    def restore(self) -> tuple[Progress, Scores]:
+        """Go back to the newest good checkpoint: weights, generators, records; or to the start if there is none.
+
+        Raises:
+            UserError: If there are checkpoints, but none is whole.
+        """
+        saved, damaged = self.store.newest()
+        for line in damaged:
+            self.tracker.console.warn(line)
+        scores = self.parts.new_scores()
+        if saved is None:
+            self.tracker.rewind(None)
+            return Progress(), scores
+        self.tracker.rewind(saved["tracker"])
+        self.parts.load_state_dict(saved)
+        scores.load_state_dict(saved["scores"])
+        progress = Progress(**saved["progress"])
+        self.tracker.console.note(f"resume   after step {progress.step:,}, in epoch {progress.epoch + 1}")
+        restore_generators(saved["generators"])
+        return progress, scores
+
+    def finish(self, progress: Progress) -> None:
+        """Evaluate the best checkpoint on the test split, and sum the run up."""
+        name = "best" if progress.best is not None else "last"
+        best = self.store.load(name)
+        at_best = Progress(**best["progress"])
+        results = at_best.results
+        if self.config.training.test and self.parts.splits.test is not None:
+            self.parts.model.load_state_dict(best["model"])
+            results["test"] = evaluate(self.parts, self.parts.splits.test.epoch(0))
+            self.recorder.append_row(at_best, {"test": results["test"]}, None, None)
+        flat = flatten(results)
+        self.recorder.status.metrics = flat
+        if self.tracker.tensorboard is not None:
+            parameters = sum(parameter.numel() for parameter in self.parts.model.parameters())
+            known = {key: value for key, value in leaves(self.run.config()).items() if value is not None}
+            settings = {**known, "parameters": parameters}
+            self.tracker.tensorboard.hparams(settings, {f"final/{k}": v for k, v in flat.items()}, progress.step)
+        self.tracker.console.summary(
+            f"{name} epoch, {at_best.epoch} of {progress.epoch} (by {self.plan.monitor.metric})",
+            results,
+            [
+                ("run", str(self.run.path)),
+                ("curves", f"tensorboard --logdir {self.run.tensorboard}"),
+                ("again", f"runner eval {self.run.path}"),
+            ],
+        )
+
+
+@contextmanager
+def open_session(run: RunDirectory, status: Status, console: Console) -> Iterator[Session]:
+    """Build what a run directory describes; the event file is closed at the end.
+
+    Raises:
+        UserError: If the data is broken, the device is missing, or parts do not fit together.
+    """
+    make_importable(import_paths(run))
+    config = RunConfig.model_validate(run.config())
+    console.note(f"run      {run.path}")
+    parts = assemble(config, run.choices(), console)
+    plan = make_plan(config, parts)
+    tracking = config.tracking
+    board = TensorBoard(run.tensorboard, console.warn) if tracking.tensorboard else None
+    tracker = Tracker(console, MetricsCsv(run.metrics_file), board)
+    store = CheckpointStore(run.checkpoints)
+    pictures = Pictures(tracking.images, tracking.histograms_every, tracking.graph)
+    status.epochs, status.monitor = plan.epochs, plan.monitor.metric
+    try:
+        yield Session(
+            run, config, parts, plan, tracker, store, Recorder(run, parts, plan, tracker, store, status, pictures)
+        )
+    finally:
+        tracker.close()
+
+
+def import_paths(run: RunDirectory) -> list[Path]:
+    """Where the run's user code is: the current folder first, then where the run was made."""
+    recorded = json.loads(run.provenance_file.read_text())["import_paths"]
+    return [Path.cwd(), *(Path(path) for path in recorded)]

@@ -1,0 +1,220 @@
+"""From what is typed to one complete configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.config.compose import Composed, Composer
+from runner.config.paths import Places, shipped_conf
+from runner.config.schema import RunConfig
+from runner.errors import UserError, UserErrors
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def compose(*typed: str, config_dir: str | None = None) -> Composed:
+    return Composer(Places.find(config_dir, Path.cwd())).compose(typed)
+
+
+def refused(*typed: str) -> list[str]:
+    """The messages of a request that is refused."""
+    with pytest.raises(UserErrors) as refusal:
+        compose(*typed)
+    return [str(error) for error in refusal.value.errors]
+
+
+def options() -> list[tuple[str, str]]:
+    """Every option of every shipped group."""
+    return [(file.parent.name, file.stem) for file in sorted(shipped_conf().glob("*/*.yaml")) if file.stem != "base"]
+
+
+def test_there_are_options_in_every_group() -> None:
+    groups = {"task", "data", "model", "init", "loss", "optimizer", "scheduler", "regularization", "device", "experiment"}
+    assert {group for group, _ in options()} == groups
+
+
+NEEDS = {
+    "csv_images": ["data.source.csv=pets/label.csv"],
+    "image_folder": ["data.source.root=pets"],
+    "mask_folder": ["data.source.images=cells/image", "data.source.masks=cells/label"],
+    "cats_and_dogs": ["data.source.csv=pets/label.csv"],
+    "membrane": ["data.source.images=cells/image", "data.source.masks=cells/label"],
+}
+"""What has to be said besides the option's name."""
+
+
+@pytest.mark.parametrize(("group", "option"), options())
+def test_every_option_composes_into_a_valid_run(group: str, option: str, tiny_pictures: Path) -> None:
+    suits = {"segmentation": ["model=unet"], "mask_folder": ["model=unet"], "shapes": ["model=unet"]}
+    chosen = f"{group}={option}" if group != "regularization" else f"{group}=[{option}]"
+    extra = ["data=shapes"] if (group, option) == ("task", "segmentation") else []
+    composed = compose(chosen, *suits.get(option, []), *extra, *NEEDS.get(option, []))
+    RunConfig.model_validate(composed.config)
+    assert composed.choices[group] in (option, [option])
+
+
+def test_the_model_brings_data_and_the_data_its_task_and_the_task_its_loss(here: Path) -> None:
+    choices = compose("model=unet", "optimizer=adam").choices
+    assert [choices[group] for group in ("model", "data", "task", "optimizer")] == ["unet", "shapes", "segmentation", "adam"]
+    assert compose("model=unet").config["task"]["outputs"] == 2
+
+
+def test_what_was_typed_wins_over_what_the_model_brings(here: Path) -> None:
+    assert compose("model=convnet", "data=digits_32").choices["data"] == "digits_32"
+    assert compose("data=digits_32", "model=convnet").choices["data"] == "digits_32"
+    assert compose("experiment=demo", "model=mlp", "epochs=3").choices["model"] == "mlp"
+
+
+def test_shapes_flow_from_the_data_to_the_model(here: Path) -> None:
+    model = compose("data=digits", "model=mlp").config["model"]
+    assert (model["channels"], model["image_size"], model["outputs"]) == (1, [8, 8], 10)
+
+
+def test_regularization_options_combine(here: Path) -> None:
+    found = compose("regularization=[early_stopping,clip]").config["regularization"]
+    assert found["clip_norm"] == 1.0
+    assert found["early_stopping"]["patience"] == 5
+
+
+def test_a_run_is_called_after_its_model_and_data_unless_it_has_a_name(here: Path) -> None:
+    assert compose().config["name"] == "mlp-digits"
+    assert compose("name=first try").config["name"] == "first try"
+
+
+def test_nothing_is_left_to_resolve(here: Path) -> None:
+    assert "${" not in str(compose("model=unet").config)
+
+
+def test_an_infinite_number_is_a_number(here: Path) -> None:
+    assert RunConfig.model_validate(compose("regularization.clip_norm=inf").config).regularization.clip_norm == float("inf")
+
+
+def test_an_unknown_option_is_told_with_the_options_and_the_nearest(here: Path) -> None:
+    (message,) = refused("optimizer=adm")
+    assert message.startswith("optimizer=adm: there is no such optimizer\n")
+    assert "expected: adam, adamw" in message
+    assert "fix:      optimizer=adam" in message
+
+
+def test_an_unknown_key_is_told_with_the_keys_and_the_nearest(here: Path) -> None:
+    assert refused("optimizer.lrr=1") == [
+        "optimizer.lrr is not a setting of optimizer=adam\n"
+        "  where:    optimizer.lrr=1 on the command line\n"
+        "  expected: betas, eps, lr, weight_decay\n"
+        "  nearest:  lr\n"
+        "  fix:      optimizer.lr=..."
+    ]
+
+
+def test_a_plus_does_not_bring_an_unknown_key_in(here: Path) -> None:
+    (message,) = refused("+optimizer.lrr=1")
+    assert message.startswith("optimizer.lrr is not a setting of optimizer=adam\n")
+
+
+def test_a_key_at_the_wrong_level_is_found_where_it_is(here: Path) -> None:
+    (message,) = refused("batch_size=3")
+    assert "fix:      data.batch_size=..." in message
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("epochs=ten", "a whole number"),
+        ("epochs=2.5", "a whole number"),
+        ("epochs=true", "a number"),
+        ("epochs=0", "a number of 1 or more"),
+        ("optimizer.lr=abc", "a number"),
+        ("optimizer.lr=0", "a number above 0"),
+        ("optimizer.betas=[0.9]", "at least 2 entries"),
+        ("data.batch_size=-1", "a number of 1 or more"),
+        ("data.split.val=1.5", "a whole number, or a number of 1 or less, or test"),
+        ("device.precision=fp64", "fp32, bf16 or fp16"),
+        ("training.test=maybe", "true or false"),
+    ],
+)
+def test_a_value_of_the_wrong_type_or_range_is_told_with_what_was_expected(typed: str, expected: str, here: Path) -> None:
+    (message,) = refused(typed)
+    assert message.startswith(f"{typed} is not valid\n  where:    {typed} on the command line\n")
+    assert f"expected: {expected}" in message
+
+
+def test_several_mistakes_are_told_together(here: Path) -> None:
+    messages = refused("epochs=ten", "optimizer.lr=abc", "model=unett", "data.batch_sise=3", "+seed.x=1 2")
+    assert [message.splitlines()[0] for message in messages][:3] == [
+        "model=unett: there is no such model",
+        "data.batch_sise is not a setting of data=digits",
+        "+seed.x=1 2: Error merging override +seed.x=1 2",
+    ]
+    assert {message.split(" ")[0] for message in messages[3:]} == {"epochs=ten", "optimizer.lr=abc"}
+
+
+def test_a_missing_value_is_told_with_the_file_that_wants_it(here: Path) -> None:
+    (message,) = refused("data=csv_images")
+    assert message.startswith("data.source.csv is not set\n  where:    conf/data/csv_images.yaml\n")
+
+
+def test_what_cannot_be_read_is_told_with_how_to_quote(here: Path) -> None:
+    (message,) = refused("name=a=b")
+    assert message.startswith("name=a=b cannot be read")
+    assert "quote" in message
+
+
+def test_data_that_is_not_there_is_refused_before_anything_is_made(here: Path) -> None:
+    (message,) = refused("data=image_folder", "data.source.root=nowhere")
+    assert "nowhere" in message
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("typed", [["model=lenet", "data=shapes"], ["data=shapes"], ["model=unet", "data=digits"]])
+def test_a_model_that_cannot_do_the_task_is_refused_by_name(typed: list[str], here: Path) -> None:
+    (message,) = refused(*typed)
+    assert "cannot do task=" in message
+
+
+def test_nesterov_without_momentum_is_refused(here: Path) -> None:
+    (message,) = refused("optimizer=sgd", "optimizer.nesterov=true")
+    assert "fix:      optimizer.momentum=0.9" in message
+
+
+def test_a_monitor_on_a_split_that_is_empty_is_refused(here: Path) -> None:
+    (message,) = refused("monitor=val/loss", "data.split.val=0")
+    assert "there is no validation split" in message
+
+
+OWN_MODEL = """_target_: mynet.MyNet
+width: 3
+inputs: ${data.channels}
+"""
+
+
+def test_an_option_of_the_users_own_takes_any_argument(here: Path) -> None:
+    (here / "conf" / "model").mkdir(parents=True)
+    (here / "conf" / "model" / "mynet.yaml").write_text(OWN_MODEL)
+    composed = compose("model=mynet", "model.width=5", "+model.depth=2")
+    assert composed.config["model"] == {"_target_": "mynet.MyNet", "width": 5, "inputs": 1, "depth": 2}
+
+
+def test_a_users_option_of_a_shipped_name_takes_its_place(here: Path) -> None:
+    (here / "mine" / "optimizer").mkdir(parents=True)
+    (here / "mine" / "optimizer" / "adam.yaml").write_text("_target_: mine.Adam\nlr: 3\n")
+    assert compose(config_dir="mine").config["optimizer"] == {"_target_": "mine.Adam", "lr": 3}
+
+
+def test_a_mistake_in_a_users_file_is_told_with_the_file(here: Path) -> None:
+    (here / "conf" / "optimizer").mkdir(parents=True)
+    (here / "conf" / "optimizer" / "mine.yaml").write_text("_target_: torch.optim.SGD\nlr: fast\nmomentum: 0\nnesterov: false\n")
+    messages = refused("optimizer=mine")
+    assert [message.splitlines()[:2] for message in messages] == [
+        ["optimizer.lr=fast is not valid", "  where:    conf/optimizer/mine.yaml"],
+        ["optimizer.weight_decay is not set", "  where:    conf/optimizer/mine.yaml"],
+    ]
+
+
+def test_a_config_dir_that_is_not_there_is_refused(here: Path) -> None:
+    with pytest.raises(UserError, match="--config-dir nowhere: there is no such folder"):
+        compose(config_dir="nowhere")

@@ -1,0 +1,30 @@
+"""Things that tests of several parts start from."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def tiny_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, holding pets/ (a CSV and class folders of images) and cells/ (images with masks)."""
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    rows = ["image,label"]
+    for number in range(12):
+        label = ("cat", "dog")[number % 2]
+        picture = Image.fromarray(generator.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+        (tmp_path / "pets" / label).mkdir(parents=True, exist_ok=True)
+        picture.save(tmp_path / "pets" / label / f"{number}.png")
+        rows.append(f"{label}/{number}.png,{number % 2}")
+    (tmp_path / "pets" / "label.csv").write_text("\n".join(rows) + "\n")
+    for kind in ("image", "label"):
+        (tmp_path / "cells" / kind).mkdir(parents=True)
+        for number in range(6):
+            pixels = generator.integers(0, 256, (32, 32), dtype=np.uint8)
+            mask = np.where(pixels > 128, 255, 0).astype(np.uint8)
+            Image.fromarray(mask if kind == "label" else pixels).save(tmp_path / "cells" / kind / f"{number}.png")
+    return tmp_path
