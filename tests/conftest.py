@@ -1,9 +1,12 @@
 """Things that tests of several parts start from."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from runner.runs.directory import RunDirectory
 
 
 @pytest.fixture
@@ -28,3 +31,19 @@ def tiny_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             mask = np.where(pixels > 128, 255, 0).astype(np.uint8)
             Image.fromarray(mask if kind == "label" else pixels).save(tmp_path / "cells" / kind / f"{number}.png")
     return tmp_path
+
+
+@pytest.fixture
+def new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunDirectory]:
+    """Makes a run directory in the current folder from what would be typed: ``new_run("model=lenet", "epochs=2")``."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*typed: str) -> RunDirectory:
+        from runner.config.compose import Composer
+        from runner.config.paths import Places
+        from runner.launch.single import freeze
+
+        places = Places.find(None, tmp_path)
+        return freeze(Composer(places).compose(typed), places)
+
+    return make

@@ -1,7 +1,7 @@
 """``runner -sc install=SHELL|uninstall=SHELL|query=SHELL``: tab completion for bash, zsh and fish.
 
-``install`` prints the lines that a shell evaluates; they ask ``query`` at every press of the TAB key, with what was typed
-in ``COMP_LINE``. Only what needs Hydra imports it: everything else answers in less than a tenth of a second.
+``install`` prints the lines that a shell evaluates; they ask ``query`` at every press of the TAB key, with what was
+typed in ``COMP_LINE``. Only what needs Hydra imports it: everything else answers in less than a tenth of a second.
 """
 
 import contextlib
@@ -9,7 +9,8 @@ import importlib
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from runner.cli import COMMANDS
@@ -43,7 +44,7 @@ def main(args: Sequence[str]) -> int:
         print(SCRIPTS[action][shell].strip())
         return 0
     if "COMP_LINE" not in os.environ:
-        raise UserError("runner -sc query: COMP_LINE is not set", expected="the line to complete, as the shell gives it")
+        raise UserError("runner -sc query: COMP_LINE is not set", expected="the line to complete")
     line = Line.read(os.environ["COMP_LINE"])
     found = candidates(line)
     if shell == "bash":
@@ -69,7 +70,7 @@ def candidates(line: Line) -> dict[str, str]:
     if command in TAKES_OVERRIDES:
         return _overrides(before, line.word)
     is_first = all(word.startswith("-") for word in before)
-    ordinary = [path for path in paths(line.word, only_folders=is_first) if not is_run(path)]
+    ordinary = (path.rstrip("/") if is_run(path) else path for path in paths(line.word, only_folders=is_first))
     return dict.fromkeys([*runs(line.word), *ordinary], "")
 
 
@@ -127,7 +128,7 @@ def _overrides(before: Sequence[str], word: str) -> dict[str, str]:
 
 
 def _config_dir(words: Sequence[str]) -> str | None:
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         flag, equals, value = word.partition("=")
         if flag in ("--config-dir", "-cd"):
             return value if equals else following

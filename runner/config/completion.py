@@ -71,9 +71,9 @@ def _values(config: DictConfig, word: str) -> list[str]:
     value = OmegaConf.select(config, key.lstrip("+"))
     if isinstance(value, bool):
         values = ["false", "true"]
-    elif isinstance(value, ListConfig):
-        values = [f"[{','.join(map(str, value))}]"] if all(isinstance(entry, int | float | str) for entry in value) else []
-    elif value is None or isinstance(value, DictConfig):
+    elif isinstance(value, ListConfig) and not any(map(OmegaConf.is_config, value)):
+        values = [f"[{','.join(map(str, value))}]"]
+    elif value is None or OmegaConf.is_config(value):
         values = []
     else:
         values = [str(value)]

@@ -52,7 +52,7 @@ def train_help(config_dir: str | None) -> str:
     about_groups = "GROUP=OPTION chooses. * is the default; what an option brings along yields to what is typed."
     if len(places.conf_dirs) > 1:
         about_groups += f" Yours are in {places.conf_dirs[0]}"
-    about_settings = "KEY=VALUE sets. Groups have settings of their own, such as optimizer.lr: --cfg job prints them all."
+    about_settings = "KEY=VALUE sets. Groups have settings of their own, such as optimizer.lr: see --cfg job."
     settings = [(f"{setting.key}={setting.value}", setting.text) for setting in root_settings(places)]
     lines = [
         *_wrap("runner train: compose a run, freeze it into a directory of its own, and train it.", width),

@@ -9,7 +9,7 @@ import numpy as np
 from runner.data.source import Array
 from runner.errors import listing
 
-_WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
 class Classes(NamedTuple):
@@ -31,26 +31,26 @@ class Classes(NamedTuple):
 def number_classes(labels: Sequence[str], order: Sequence[str] | None = None) -> Classes:
     """Give every label its class number.
 
-    Whole numbers are classes as they stand, from 0; names are sorted and numbered. Where more than half of the labels
-    are numbers, the others are mistakes.
+    Whole numbers are classes as they stand, from 0; names are sorted and numbered. Where at least half of the labels are
+    numbers, the others are mistakes.
 
     Args:
         labels: As written; blanks around them do not count.
         order: The labels in the order of their numbers, to number them so instead.
     """
     labels = [label.strip() for label in labels]
-    numbers = [int(float(label)) if _WHOLE_NUMBER.fullmatch(label) else None for label in labels]
     if order is not None:
         return _by_name(labels, tuple(order))
-    if 2 * sum(number is not None for number in numbers) <= len(labels):
+    numbers = [float(label) if _NUMBER.fullmatch(label) else None for label in labels]
+    if 2 * sum(number is not None for number in numbers) < len(labels):
         return _by_name(labels, tuple(sorted(set(labels) - {""})))
     problems = {}
     for index, (label, number) in enumerate(zip(labels, numbers, strict=True)):
         if number is None:
             problems[index] = f"the label '{label}' is no number" if label else "it has no label"
-        elif number < 0:
-            problems[index] = f"the label {number} is negative, and classes count from 0"
-    targets = [-1 if number is None else number for number in numbers]
+        elif number < 0 or not number.is_integer():
+            problems[index] = f"the label {label} is no class, which is a whole number from 0"
+    targets = [-1 if index in problems else int(number or 0) for index, number in enumerate(numbers)]
     return Classes(np.array(targets, dtype=np.int64), (), problems)
 
 

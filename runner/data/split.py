@@ -96,12 +96,10 @@ class _Units:
                 f"data.split.{part}={share} leaves no training samples: it takes {wanted} of {len(self.pool)}",
                 expected="fractions that add up to less than 1, or smaller counts",
             )
-        shuffled = self.pool[np.argsort(self._rank[self.pool])]
-        strata, counts = np.unique(self._strata[shuffled], return_counts=True)
-        quotas = _largest_remainder(wanted, counts)
-        drawn = np.concatenate(
-            [shuffled[self._strata[shuffled] == stratum][:quota] for stratum, quota in zip(strata, quotas, strict=True)]
-        )
+        shuffled = self.pool[np.lexsort((self._rank[self.pool], self._strata[self.pool]))]  # within each stratum
+        _, starts, counts = np.unique(self._strata[shuffled], return_index=True, return_counts=True)
+        place_in_stratum = np.arange(len(shuffled)) - np.repeat(starts, counts)
+        drawn = shuffled[place_in_stratum < np.repeat(_largest_remainder(wanted, counts), counts)]
         self.pool = np.setdiff1d(self.pool, drawn)
         return drawn
 

@@ -41,14 +41,14 @@ def sweep(composer: Composer, typed: Sequence[str]) -> int:
     differing = _differing(points)
     runs: list[Path] = []
 
-    def trial(config: DictConfig) -> float | None:
+    def trial(_: DictConfig) -> float | None:
         from runner.training.execute import execute
 
         hydra = HydraConfig.get()
         point = list(hydra.overrides.task)
         values = {key.rpartition(".")[2]: value for key, value in _values(point).items() if key in differing}
         name = "-".join([f"{hydra.job.num:04d}", *(f"{key}-{value}" for key, value in values.items())])
-        run = freeze(composer.settle(config, point), composer.places, folder / "runs" / plain_name(name))
+        run = freeze(composer.compose(point), composer.places, folder / "runs" / plain_name(name))
         runs.append(run.path)
         outcome = execute(run)
         if outcome.status.state == "interrupted":

@@ -44,4 +44,4 @@ class MLP(nn.Sequential):
             self.add_module(f"activation{number}", make_activation(activation))
             self.add_module(f"dropout{number}", nn.Dropout(dropout))
         self.output = nn.Linear(widths[-1], outputs)
-        self.output_activation = make_activation("identity")
+        self.output_activation = make_activation(output_activation)

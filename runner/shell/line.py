@@ -36,8 +36,14 @@ class Line:
                 *words, word = shlex.split(text + _CURSOR + quote)
             except ValueError:
                 continue
-            return cls(tuple(words), word.removesuffix(_CURSOR), text, quote)
+            return cls(tuple(_from_program(words)), word.removesuffix(_CURSOR), text, quote)
         raise AssertionError(f"unreachable: {text!r} is closed by one of the quotation marks")
+
+
+def _from_program(words: list[str]) -> list[str]:
+    """Without what may stand before it: ``LANG=C time runner train``."""
+    names = [word.rpartition("/")[2] for word in words]
+    return words[names.index("runner") :] if "runner" in names else words
 
 
 def for_fish(candidates: Mapping[str, str]) -> Iterable[str]:
@@ -68,9 +74,8 @@ def for_bash(candidates: Iterable[str], line: Line, break_characters: str) -> It
         typed, kept, close = line.word, line.word.removesuffix(line.text[start:]), ""
     else:
         typed = _escaped(line.word)
-        breaks = re.escape(break_characters) or " "
-        kept = re.match(rf"(?:.*(?<!\\)[{breaks}])?", typed).group()  # type: ignore[union-attr] # it matches anything
-        close = " "
+        up_to_last_break = re.findall(rf".*(?<!\\)[{re.escape(break_characters)}]", typed) if break_characters else []
+        kept, close = "".join(up_to_last_break), " "
     if not line.text.endswith(typed.removeprefix(kept)):
         return  # quoted in a way that is not ours: bash completes files by itself then
     for candidate in candidates:

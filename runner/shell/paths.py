@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 RUNS_SHOWN = 50
-"""Runs that are offered at once, the newest of those that match: more would bury the folders that lead to the others."""
+"""Runs that are offered at once, the newest of those that match: more would bury the folders that lead to others."""
 
 
 def runs(word: str, root: str = "outputs") -> list[str]:
@@ -16,14 +16,14 @@ def runs(word: str, root: str = "outputs") -> list[str]:
 def _runs(folder: str, word: str) -> Iterator[str]:
     for name in sorted(_names(folder), reverse=True):
         path = os.path.join(folder, name)
-        # Only on the way to what was typed, or below it: there may be thousands of others.
-        if not (path.startswith(word) or word.startswith(f"{path}/")) or name.startswith(".") or not os.path.isdir(path):
+        is_found, is_on_the_way = path.startswith(word), word.startswith(f"{path}/")
+        # Folders are looked into only where they can hold what was typed: there may be thousands of others.
+        if name.startswith(".") or not (is_found or is_on_the_way) or not os.path.isdir(path):
             continue
-        if is_run(path):
-            if path.startswith(word):
-                yield path
-        else:
+        if not is_run(path):
             yield from _runs(path, word)
+        elif is_found:
+            yield path
 
 
 def is_run(path: str) -> bool:

@@ -28,7 +28,7 @@ _runner() {
     done < <(COMP_LINE="${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX" $words[1] -sc query=zsh 2>/dev/null)
     _describe runner whole -- partial -S ''
 }
-(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
 compdef _runner runner
 """
 

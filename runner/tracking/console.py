@@ -21,7 +21,7 @@ _BAR_AFTER_S = 0.5  # what is done by then needs no bar, and rich (0.1 s to impo
 _LINE_EVERY_S = 30.0
 _HEADER_EVERY = 20  # rows
 
-_BOLD, _GREEN, _YELLOW = "1", "32", "33"  # what ANSI calls them
+_BOLD, _RED, _GREEN, _YELLOW = "1", "31", "32", "33"  # what ANSI calls them
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,13 @@ class Pictures:
             if self.graph:
                 board.graph(parts.model, parts.sample_inputs())
             self._inputs(board, parts)
-        if self.histograms_every and progress.epoch % self.histograms_every == 0:
-            board.histograms(parts.model, progress.step)
         if self.images and parts.task.name == "segmentation":
             self._masks(board, parts, progress)
+
+    def end_training(self, board: TensorBoard, parts: Parts, progress: Progress) -> None:
+        """Draw what needs the gradients of the epoch's last update: they are gone after a resume."""
+        if self.histograms_every and (progress.epoch + 1) % self.histograms_every == 0:
+            board.histograms(parts.model, progress.step)
 
     def _inputs(self, board: TensorBoard, parts: Parts) -> None:
         """Training images, changed as the first epoch changes them."""

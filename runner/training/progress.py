@@ -97,6 +97,10 @@ class Plan:
             or (patience is not None and progress.stale_epochs >= patience)
         )
 
+    def epoch_is_trained(self, progress: Progress, num_batches: int) -> bool:
+        """Whether the running epoch, of so many batches, has had its last update."""
+        return progress.batch >= num_batches or self.steps_left(progress) == 0
+
     def steps_left(self, progress: Progress) -> int | None:
         """Updates that ``max_steps`` still allows; None when it sets no limit."""
         return None if self.max_steps is None else max(self.max_steps - progress.step, 0)

@@ -41,18 +41,20 @@ class Recorder:
         self.store = store
         self.status = status
         self.pictures = pictures
+        self._num_batches = len(parts.splits.train)
         self._saved_at = time.monotonic()
         self._epoch_started = time.monotonic()
 
     def start_epoch(self, progress: Progress) -> None:
         """Announce the epoch, from the batch where it goes on."""
         self._epoch_started = time.monotonic()
-        num_batches = len(self.parts.splits.train)
-        self.tracker.console.start_epoch(progress.epoch + 1, self.plan.epochs, num_batches, progress.batch)
+        self.tracker.console.start_epoch(progress.epoch + 1, self.plan.epochs, self._num_batches, progress.batch)
 
     def stepped(self, progress: Progress) -> None:
         """Note that an update is done."""
         self.tracker.console.step(progress.batch)
+        if self.tracker.tensorboard is not None and self.plan.epoch_is_trained(progress, self._num_batches):
+            self.pictures.end_training(self.tracker.tensorboard, self.parts, progress)
 
     def log(self, progress: Progress, scores: Scores, lr: float, grad_norm: Tensor | None) -> None:
         """A point of the training curve: the mean loss since the last point. Waits for the device."""

@@ -141,6 +141,15 @@ def test_notes_and_warnings_are_lines_of_their_own(plain, stream):
     assert stream.getvalue() == "mlp on digits [cpu]\nwarning: no graph\nbecause\n"
 
 
+def test_an_error_takes_the_bar_away_and_is_red(fancy, stream, clock):
+    fancy.start_epoch(1, 1, 10)
+    clock.now += 1
+    fancy.step(5)
+    taken(stream)
+    fancy.error("ValueError: bad\nfix: better")
+    assert taken(stream).endswith("\x1b[31mValueError: bad\x1b[0m\n\x1b[31mfix: better\x1b[0m\n")
+
+
 def test_the_summary_is_one_table_with_what_to_do_next(plain, stream):
     plain.summary(
         "10 epochs in 12 s",

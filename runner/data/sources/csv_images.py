@@ -98,18 +98,21 @@ class CsvImages:
     def _table(self) -> Table:
         import pandas as pd  # takes a second
 
+        positions = self._positions()
         try:
             frame = pd.read_csv(
                 self.csv,
                 sep=self.delimiter,
                 header=None,
                 skiprows=1 if self.header else 0,
-                usecols=self._positions(),
+                names=range(len(self._first_row())),
+                usecols=positions,
+                index_col=False,  # a row may end in a delimiter
                 dtype=str,
                 keep_default_na=False,  # a class may be called NA
                 skip_blank_lines=False,  # so that rows keep their numbers
                 skipinitialspace=True,
-            )[self._positions()].fillna("")
+            )[positions].fillna("")
         except (ValueError, UnicodeError) as error:  # pandas' own errors are ValueErrors
             raise UserError(f"{self.csv} cannot be read as a table: {error}") from error
         first = 2 if self.header else 1
@@ -129,15 +132,19 @@ class CsvImages:
 
     def _positions(self) -> list[int]:
         """Positions of the two columns."""
-        with self.csv.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
-            first_row = next(csv.reader(stream, delimiter=self.delimiter, skipinitialspace=True), [])
-        if not first_row:
-            raise UserError(f"{self.csv} is empty", expected="a file name and a label in each row")
+        first_row = self._first_row()
         titles = [title.strip() for title in first_row] if self.header else []
         return [
             _position(column, titles, len(first_row), f"data.source.{key}", self.csv)
             for key, column in (("image_column", self.image_column), ("label_column", self.label_column))
         ]
+
+    def _first_row(self) -> list[str]:
+        with self.csv.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
+            row = next(csv.reader(stream, delimiter=self.delimiter, skipinitialspace=True), [])
+        if not row:
+            raise UserError(f"{self.csv} is empty", expected="a file name and a label in each row")
+        return row
 
     def _with_extension(self, name: str) -> str:
         missing = name and self.extension and not name.lower().endswith(self.extension.lower())

@@ -1,0 +1,140 @@
+import os
+
+import pytest
+
+from runner.data.sources.csv_images import CsvImages
+from runner.errors import UserError
+
+
+@pytest.fixture
+def images(write_image):
+    """a.png, b.png, c.png of brightness 10, 20, 30, and pics/d.png of 40."""
+    return [
+        write_image(name, value=value)
+        for name, value in {"a.png": 10, "b.png": 20, "c.png": 30, "pics/d.png": 40}.items()
+    ]
+
+
+def levels(samples):
+    return samples.inputs[0][:, 0, 0, 0].tolist()
+
+
+def test_rows_are_read_in_their_order(images, write_file):
+    table = write_file("label.csv", "image,label\nb.png,1\na.png,0\npics/d.png,1\n")
+    samples = CsvImages(table).read()
+    assert levels(samples) == [20, 10, 40]
+    assert samples.targets.tolist() == [1, 0, 1]
+    assert samples.names == ["b.png", "a.png", "pics/d.png"]
+
+
+def test_facts_come_from_the_table_and_the_first_image(images, write_image, write_file):
+    write_image("colour.png", mode="RGB", size=(8, 9))
+    table = write_file("label.csv", "image,label\ncolour.png,dog\na.png,cat\n")
+    facts = CsvImages(table).facts()
+    assert (facts.channels, facts.image_size, facts.num_classes, facts.class_names) == (3, (8, 9), 2, ("cat", "dog"))
+    assert CsvImages(table, channels=1).facts().channels == 1
+
+
+def test_columns_are_chosen_by_name_or_position(images, write_file):
+    table = write_file("t.csv", "id,label,file\n7,1,a.png\n8,0,b.png\n")
+    by_name = CsvImages(table, image_column="file", label_column="label").read()
+    by_position = CsvImages(table, image_column=2, label_column=1).read()
+    assert levels(by_name) == levels(by_position) == [10, 20]
+    assert by_name.targets.tolist() == by_position.targets.tolist() == [1, 0]
+
+
+def test_a_column_that_is_not_there_is_refused_with_the_nearest(images, write_file):
+    table = write_file("t.csv", "file,label\na.png,1\n")
+    with pytest.raises(UserError, match="data.source.label_column=lable") as refusal:
+        CsvImages(table, label_column="lable").check()
+    assert "nearest:  label" in str(refusal.value)
+    with pytest.raises(UserError, match="has 2 columns"):
+        CsvImages(table, label_column=2).check()
+
+
+def test_delimiter_header_extension_and_folder_can_be_set(images, write_file, tmp_path):
+    table = write_file("lists/t.txt", "1;a\n0;b\n")
+    source = CsvImages(
+        table, root=tmp_path, image_column=1, label_column=0, delimiter=";", header=False, extension=".png"
+    )
+    assert levels(source.read()) == [10, 20]
+
+
+def test_the_extension_is_added_only_where_it_is_missing(images, write_file):
+    table = write_file("t.csv", "file,label\na,1\nb.PNG,0\nc.png,0\n")
+    assert CsvImages(table, extension=".png")._table.names == ["a.png", "b.PNG", "c.png"]
+
+
+def test_a_byte_order_mark_blank_rows_and_blanks_do_not_matter(images, write_file):
+    table = write_file("t.csv", "\ufefffile, label\n\n a.png , cat\n,\nb.png,dog \n")
+    samples = CsvImages(table, label_column="label", image_column="file").read()
+    assert samples.targets.tolist() == [0, 1]
+
+
+def test_a_class_may_be_called_na(images, write_file):
+    assert CsvImages(write_file("t.csv", "f,l\na.png,NA\nb.png,null\n")).read().class_names == ("NA", "null")
+
+
+def test_a_given_order_of_classes_holds(images, write_file):
+    table = write_file("t.csv", "f,l\na.png,cat\nb.png,dog\n")
+    samples = CsvImages(table, classes=["dog", "cat"]).read()
+    assert samples.targets.tolist() == [1, 0]
+    assert samples.class_names == ("dog", "cat")
+
+
+def test_everything_that_is_wrong_with_rows_is_told_with_file_and_row(images, write_file):
+    table = write_file("label.csv", "f,l\na.png,1\nmissing.png,0\nb.png,dog\n,1\n../../x.png,1\nc.png,\n")
+    with pytest.raises(UserError, match="5 of 6 samples cannot be used") as refusal:
+        CsvImages(table).read()
+    lines = str(refusal.value).splitlines()
+    assert f"{table}, row 2 (line 3): missing.png: is not there" in lines[1]
+    assert f"{table}, row 3 (line 4): b.png: the label 'dog' is no number" in lines[2]
+    assert f"{table}, row 4 (line 5): (no file name): it names no file" in lines[3]
+    assert f"{table}, row 5 (line 6): ../../x.png: leads out of the folder" in lines[4]
+    assert f"{table}, row 6 (line 7): c.png: it has no label" in lines[5]
+
+
+def test_an_image_that_cannot_be_read_is_told_with_file_and_row(images, write_file):
+    write_file("broken.png", "no image")
+    table = write_file("label.csv", "f,l\na.png,1\nbroken.png,0\n")
+    with pytest.raises(UserError, match=r"label.csv, row 2 \(line 3\): broken.png: is not an image"):
+        CsvImages(table).read()
+
+
+def test_a_link_out_of_the_folder_is_refused(images, write_file, tmp_path, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "secret.png"
+    outside.write_bytes(images[0].read_bytes())
+    (tmp_path / "link.png").symlink_to(outside)
+    table = write_file("label.csv", "f,l\na.png,1\nlink.png,0\n")
+    with pytest.raises(UserError, match=r"row 2 .*link.png: leads out of the folder"):
+        CsvImages(table).read()
+
+
+def test_a_table_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match="data.source.csv: the file .*nowhere.csv is not there"):
+        CsvImages(tmp_path / "nowhere.csv").check()
+
+
+@pytest.mark.parametrize("text", ["", "file,label\n", "file,label\n\n,\n"])
+def test_a_table_without_rows_is_refused(write_file, text):
+    with pytest.raises(UserError, match=r"is empty|has no rows"):
+        CsvImages(write_file("t.csv", text)).read()
+
+
+def test_the_fingerprint_follows_table_and_images(images, write_file):
+    table = write_file("t.csv", "f,l\na.png,1\nb.png,0\n")
+    digests = [CsvImages(table).fingerprint()]
+    os.utime(images[0], (1, 1))
+    digests.append(CsvImages(table).fingerprint())
+    table.write_text("f,l\na.png,1\nb.png,1\n")
+    digests.append(CsvImages(table).fingerprint())
+    assert len(set(digests)) == 3
+    assert CsvImages(table).fingerprint() == digests[-1]
+
+
+def test_images_can_be_brought_to_one_size_and_number_of_channels(images, write_image, write_file):
+    write_image("e.png", mode="RGBA", value=(255, 255, 255, 0), size=(9, 9))
+    table = write_file("t.csv", "f,l\na.png,1\ne.png,0\n")
+    samples = CsvImages(table, channels=3).read((5, 5))
+    assert samples.inputs[0].shape == (2, 3, 5, 5)
+    assert levels(samples) == [10, 255]
