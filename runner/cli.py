@@ -48,15 +48,15 @@ def usage() -> str:
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
-            "runner: train PyTorch models from configuration; every run has its own directory and can be resumed exactly.",
+            "runner: train PyTorch models from configuration. Every run has its own directory and resumes exactly.",
             "",
             "usage: runner COMMAND [...]        runner COMMAND --help tells more",
             "",
             *lines,
             "",
-            "  runner train                                       digits with a small network, on this machine, in seconds",
-            "  runner train model=unet optimizer=adam             another model, which brings data that suits it",
-            "  runner train -m optimizer.lr=0.1,0.01 seed=0,1     four runs, compared in one table",
+            "  runner train                                     digits with a small network, in seconds",
+            "  runner train model=unet optimizer=adam           another model, which brings data that suits it",
+            "  runner train -m optimizer.lr=0.1,0.01 seed=0,1   four runs, compared in one table",
             "",
             'Tab completion: eval "$(runner -sc install=bash)", likewise zsh; runner -sc install=fish | source',
         ]

@@ -49,6 +49,6 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
 
 def listing(names: Iterable[object], limit: int = 20) -> str:
     """Names in a row for a message, cut after ``limit`` with the count of the rest."""
-    names = [str(name) for name in names]
-    shown = ", ".join(names[:limit])
-    return f"{shown}, ... ({len(names) - limit} more)" if len(names) > limit else shown
+    texts = [str(name) for name in names]
+    shown = ", ".join(texts[:limit])
+    return f"{shown}, ... ({len(texts) - limit} more)" if len(texts) > limit else shown

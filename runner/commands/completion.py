@@ -57,7 +57,7 @@ def main(args: Sequence[str]) -> int:
 
 def candidates(line: Line) -> dict[str, str]:
     """What the word at the cursor may become, each with a line of explanation (or nothing)."""
-    _, *typed = line.words
+    typed = line.words[1:]
     if not typed:
         top = dict(COMMANDS) if not line.word.startswith("-") else {"--help": "the commands", "--version": ""}
         return {name: text for name, text in top.items() if name.startswith(line.word)}

@@ -24,13 +24,19 @@ def main(args: Sequence[str]) -> int:
     run = RunDirectory.open(Path(args[0]))
     overrides = list(args[1:])
     if any(override.startswith("-") for override in overrides):
-        raise UserError(f"runner resume: {overrides[0]} is not understood", expected="DIR, then key=value", fix="runner resume --help")
+        raise UserError(
+            f"runner resume: {overrides[0]} is not understood",
+            expected="DIR, then key=value",
+            fix="runner resume --help",
+        )
     if overrides:
         from runner.config.amend import amend
 
         amend(run, overrides)
     elif Status.read(run.status_file).state == "completed":
-        print(f"{run.path} is complete: nothing is left to train\n  fix:      runner resume {run.path} epochs=N for more")
+        print(
+            f"{run.path} is complete: nothing is left to train\n  fix:      runner resume {run.path} epochs=N for more"
+        )
         return 0
     from runner.launch.single import execute_here
 

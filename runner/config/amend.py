@@ -31,10 +31,10 @@ FREE = (
 
 
 def amend(run: RunDirectory, overrides: Sequence[str]) -> None:
-    """Set values in ``config.yaml`` and note them in ``overrides.yaml``.
+    """Set values in ``config.yaml``, and note them in ``overrides.yaml``.
 
     Raises:
-        UserErrors: If a change would contradict what the run has done already, or is not valid; nothing is written then.
+        UserErrors: If a change contradicts what the run has done already, or is not valid; nothing is written then.
     """
     config = run.config()
     origin = Origin(Places((shipped_conf(),), ()), run.choices(), {text.partition("=")[0]: text for text in overrides})
@@ -74,7 +74,7 @@ def _refusal(config: dict[str, Any], key: str, text: str, has_value: bool, origi
     schedule = config["scheduler"]["_target_"].rpartition(".")[2]
     if key == "epochs" and schedule not in ("Constant", "Step"):
         return UserError(
-            f"{text} would change the past: the learning rate of scheduler={origin.choice('scheduler')} depends on the epochs planned",
+            f"{text} would change the past: scheduler={origin.choice('scheduler')} depends on the epochs planned",
             fix="runner train starts a new run with it",
         )
     return None

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from runner.config.schema import RunConfig
 from runner.config.origin import Origin
+from runner.config.schema import RunConfig
 from runner.errors import UserError, nearest
 
 Path = tuple[str | int, ...]

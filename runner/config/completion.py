@@ -12,10 +12,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.paths import Places
-from runner.config.search import search_path
+from runner.config.search import CONFIG_NAME, search_path
 
-CONFIG_NAME = "config"
-
+# A sweep over values, up to the end of the first: model=mlp,unet
+_FIRST_TRIAL = re.compile(r"([^=]+=[^,\[{('\"]+),.*")
 # The last entry of a sweep or of a list, what stands before it, and the key: model=mlp,le   regularization=[none,cl
 _LAST_ENTRY = re.compile(r"(?P<key>[^=]+=)(?P<before>\[|\[?(?:[^\[\],]*,)+)(?P<last>[^\[\],]*)")
 
@@ -33,9 +33,10 @@ class OverrideCompletion:
 
         Args:
             word: The override up to the cursor.
-            typed: The overrides before it: ``model=unet`` brings other keys than ``model=mlp``. Where they contain a
-                mistake, they are left out of account.
+            typed: The overrides before it: ``model=unet`` brings other keys than ``model=mlp``. Of a sweep, the first
+                trial counts. Where they contain a mistake, they are left out of account.
         """
+        typed = [_FIRST_TRIAL.sub(r"\1", override) for override in typed]
         entry = _LAST_ENTRY.fullmatch(word)
         if entry:
             used = set(re.split(r"[\[,]", entry["before"]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -21,12 +21,12 @@ from runner.config.check import known_keys, mistakes, unknown_key
 from runner.config.facts import fill_facts
 from runner.config.fit import misfits
 from runner.config.flags import Flags
+from runner.config.leaves import leaves
 from runner.config.origin import Origin
 from runner.config.paths import Places
-from runner.config.leaves import leaves
+from runner.config.search import CONFIG_NAME, search_path
 from runner.errors import UserError, UserErrors, listing, nearest
 
-CONFIG_NAME = "config"
 QUOTING = """quote a value that holds = , : [ ] { } or blanks: 'key="a=b"'"""
 
 
@@ -45,10 +45,7 @@ class Composer:
     def __init__(self, places: Places) -> None:
         self.places = places
         GlobalHydra.instance().clear()
-        search_path = create_config_search_path(str(places.conf_dirs[-1]))
-        for user in reversed(places.conf_dirs[:-1]):
-            search_path.prepend(provider="user", path=f"file://{user}")
-        self.hydra = Hydra.create_main_hydra2("runner", search_path)
+        self.hydra = Hydra.create_main_hydra2("runner", search_path(places))
 
     @property
     def loader(self) -> ConfigLoader:
@@ -89,14 +86,13 @@ class Composer:
         if config.get("name") == "auto":
             config.name = f"{choices.get('model')}-{choices.get('data')}"
         try:
-            plain = OmegaConf.to_container(config, resolve=True)
+            plain = _plain(config, resolve=True)
         except OmegaConfBaseException as error:
             key = str(error.full_key)
             return [*errors, UserError(f"{key}: {error.msg}", where=origin.of(key.split(".")))], {}
-        assert isinstance(plain, dict)
         known = {str(error).split(" ", 1)[0] for error in errors}
         errors += [error for error in mistakes(plain, origin) if str(error).split("=", 1)[0] not in known]
-        return errors or misfits(plain, origin), {str(key): value for key, value in plain.items()}
+        return errors or misfits(plain, origin), plain
 
     def show(self, flags: Flags) -> int:
         """Print the configuration, or how it was put together, as Hydra does; a mistake in it is told our way."""
@@ -109,10 +105,10 @@ class Composer:
             self.hydra.hydra_help(CONFIG_NAME, get_args_parser(), get_args_parser().parse_args(["--hydra-help"]))
         return 0
 
-    # --- explaining what Hydra refused ---------------------------------------------------------------------------------
+    # --- explaining what Hydra refused ----------------------------------------------------------------------------
 
     def _diagnose(self, typed: Sequence[str], refusal: Exception) -> list[UserError]:
-        """Every mistake in overrides that Hydra refused as a whole: it stops at the first, so each is looked at alone."""
+        """Every mistake in overrides that Hydra refused: it stops at the first, so each is looked at alone."""
         errors: list[UserError] = []
         choosing: list[str] = []
         setting: list[tuple[str, Override]] = []
@@ -121,7 +117,9 @@ class Composer:
             try:
                 override = OverridesParser.create().parse_override(text)
             except HydraException as error:  # also the base of OverrideParseException
-                errors.append(UserError(f"{text} cannot be read: {_first_line(error)}", expected="key=value", fix=QUOTING))
+                errors.append(
+                    UserError(f"{text} cannot be read: {_first_line(error)}", expected="key=value", fix=QUOTING)
+                )
                 continue
             if self._is_group(override.get_key_element().lstrip("+~")):
                 wrong = self._unknown_options(override)
@@ -136,8 +134,7 @@ class Composer:
             base = self._load(choosing)
         except (HydraException, OmegaConfBaseException) as error:
             return [*errors, UserError(_first_line(error))]
-        plain = OmegaConf.to_container(base, resolve=False)
-        assert isinstance(plain, dict)
+        plain = _plain(base, resolve=False)
         origin = Origin(self.places, _choices(base), _by_key(typed))
         known = []
         for text, override in setting:
@@ -193,14 +190,14 @@ class Composer:
                     f"{group}={name}: there is no such {group}",
                     expected=listing(present),
                     nearest=close,
-                    fix=f"{group}={close}" if close else f"one of the above, or a file {group}/{name}.yaml in your own conf/",
+                    fix=f"{group}={close}"
+                    if close
+                    else f"one of the above, or a file {group}/{name}.yaml in your own conf/",
                 )
             )
         return errors
 
-    def _unknown(
-        self, path: tuple[str, ...], plain: Mapping[str, Any], origin: Origin, text: str
-    ) -> UserError | None:
+    def _unknown(self, path: tuple[str, ...], plain: Mapping[str, Any], origin: Origin, text: str) -> UserError | None:
         """The mistake in a key that the composed configuration does not have; None if it has it."""
         node: Any = plain
         for depth, part in enumerate(path):
@@ -219,10 +216,20 @@ class Composer:
         return None
 
 
+def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
+    found = OmegaConf.to_container(config, resolve=resolve)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
 def _choices(composed: DictConfig) -> dict[str, Any]:
     chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
     assert isinstance(chosen, dict)
-    return {str(group): option for group, option in chosen.items() if not str(group).startswith(("hydra/", "regularization/"))}
+    return {
+        str(group): option
+        for group, option in chosen.items()
+        if not str(group).startswith(("hydra/", "regularization/"))
+    }
 
 
 def _by_key(typed: Sequence[str]) -> dict[str, str]:

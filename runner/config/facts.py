@@ -8,9 +8,12 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.build import build
 from runner.config.origin import Origin
 from runner.config.paths import make_importable
+from runner.data.source import Facts
 from runner.errors import UserError
 
-ASKED = ("channels", "image_size", "num_classes")
+STAND_INS = {"channels": 1, "image_size": [1, 1], "num_classes": 1}
+"""The keys that can be asked, each with a valid value: it takes the place of one that could not be asked, so that the
+mistakes told are those that were made."""
 
 
 def fill_facts(config: DictConfig, origin: Origin) -> list[UserError]:
@@ -20,17 +23,26 @@ def fill_facts(config: DictConfig, origin: Origin) -> list[UserError]:
     only if a key asks it something.
     """
     data: Any = OmegaConf.select(config, "data")
-    if not isinstance(data, DictConfig) or OmegaConf.missing_keys(data):
+    if not isinstance(data, DictConfig):
         return []
-    asked = [key for key in ASKED if data.get(key) == "auto"]
+    asked = [key for key in STAND_INS if not OmegaConf.is_missing(data, key) and data.get(key) == "auto"]
+    errors, facts = _ask(data, asked, origin)
+    for key in asked:
+        value = STAND_INS[key] if facts is None else getattr(facts, key)
+        data[key] = list(value) if isinstance(value, tuple) else value
+    return errors
+
+
+def _ask(data: DictConfig, asked: list[str], origin: Origin) -> tuple[list[UserError], Facts | None]:
+    """What the source says; None when nothing was asked or it could not be."""
     try:
-        node = OmegaConf.to_container(data.source, resolve=True)
+        node = OmegaConf.to_container(data.source, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException:
-        return []  # told with the other mistakes, once everything is resolved
+        return [], None  # told with the other mistakes, once everything is resolved
     assert isinstance(node, dict)
     shipped = str(node.get("_target_")).startswith("runner.")
     if not (shipped or asked):
-        return []
+        return [], None
     make_importable(origin.places.import_paths)
     try:
         source = build({str(key): value for key, value in node.items()})
@@ -44,13 +56,9 @@ def fill_facts(config: DictConfig, origin: Origin) -> list[UserError]:
                     where=origin.file_of(("data",)),
                     fix="write the numbers into the data option",
                 )
-            ]
-        facts = source.facts() if asked else None
+            ], None
+        return [], source.facts() if asked else None
     except UserError as error:
-        return [error]
+        return [error], None
     except (TypeError, ValueError):
-        return []  # arguments of a wrong type: the schema tells which
-    for key in asked:
-        value = getattr(facts, key)
-        data[key] = list(value) if isinstance(value, tuple) else value
-    return []
+        return [], None  # arguments of a wrong type: the schema tells which

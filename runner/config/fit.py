@@ -11,7 +11,12 @@ from runner.errors import UserError
 def misfits(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
     """What is wrong between the parts of a configuration that is valid part by part."""
     run = RunConfig.model_validate(config)
-    checks = (_model_for_task(run, origin), _model_for_images(run, origin), _momentum(run, origin), _monitor(run, origin))
+    checks = (
+        _model_for_task(run, origin),
+        _model_for_images(run, origin),
+        _momentum(run, origin),
+        _monitor(run, origin),
+    )
     return [error for error in checks if error]
 
 
@@ -43,7 +48,9 @@ def _momentum(run: RunConfig, origin: Origin) -> UserError | None:
     if not optimizer.get("nesterov") or optimizer.get("momentum"):
         return None
     return UserError(
-        "optimizer.nesterov=true needs momentum", where=origin.of(("optimizer", "nesterov")), fix="optimizer.momentum=0.9"
+        "optimizer.nesterov=true needs momentum",
+        where=origin.of(("optimizer", "nesterov")),
+        fix="optimizer.momentum=0.9",
     )
 
 

@@ -24,8 +24,10 @@ class Origin:
     def of(self, path: Sequence[str | int]) -> str:
         """The override that set a path, or the file that it stands in."""
         for length in range(len(path), 0, -1):
-            override = self.typed.get(".".join(str(part) for part in path[:length]))
-            if override:
+            key = ".".join(str(part) for part in path[:length])
+            chooses_option = key in self.choices and length < len(path)  # then the value stands in the option's file
+            override = self.typed.get(key)
+            if override and not chooses_option:
                 return f"{override} on the command line"
         return self.file_of(path)
 

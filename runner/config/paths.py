@@ -31,7 +31,9 @@ class Places:
         shipped = shipped_conf()
         user = Path(config_dir).resolve() if config_dir else (current / "conf").resolve()
         if config_dir and not user.is_dir():
-            raise UserError(f"--config-dir {config_dir}: there is no such folder", expected="a folder with folders like model/")
+            raise UserError(
+                f"--config-dir {config_dir}: there is no such folder", expected="a folder with folders like model/"
+            )
         if not user.is_dir() or user == shipped.resolve():
             return cls((shipped,), (current,))
         # A module may lie beside conf/, or beside the YAML file that names it.

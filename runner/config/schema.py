@@ -1,7 +1,7 @@
 """The types and ranges of every setting that is shipped.
 
-Values and their comments stand in ``conf/``; nothing here has a default. A key that is not named here is refused, except
-beside a ``_target_`` of the user's own, whose arguments only that target knows.
+Values and their comments stand in ``conf/``; nothing here has a default. A key that is not named here is refused,
+except beside a ``_target_`` of the user's own, whose arguments only that target knows.
 """
 
 from typing import Annotated, ClassVar, Literal, get_args
@@ -81,7 +81,6 @@ class ImageFolder(Target):
 
 class MaskFolder(Target):
     target: Literal["runner.data.sources.mask_folder.MaskFolder"] = Field(alias="_target_")
-    root: str
     images: str
     masks: str
     mask_values: list[Whole] | None
@@ -196,7 +195,9 @@ class UNet(Model):
 
 
 MODELS: dict[str, type[Model]] = {
-    target: model for model in (MLP, LeNet, ConvNet, UNet) for target in get_args(model.model_fields["target"].annotation)
+    target: model
+    for model in (MLP, LeNet, ConvNet, UNet)
+    for target in get_args(model.model_fields["target"].annotation)
 }
 """The shipped models, by their ``_target_``."""
 

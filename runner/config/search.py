@@ -5,6 +5,9 @@ from hydra.core.config_search_path import ConfigSearchPath
 
 from runner.config.paths import Places
 
+CONFIG_NAME = "config"
+"""The file that a composition begins with."""
+
 
 def search_path(places: Places) -> ConfigSearchPath:
     """The user's folders before the shipped one, so that an option of the user's replaces a shipped one of its name."""

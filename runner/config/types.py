@@ -54,9 +54,7 @@ class OneOf:
     """
 
     def __init__(self, *classes: type[Target]) -> None:
-        self.by_target = {
-            target: cls for cls in classes for target in get_args(cls.model_fields["target"].annotation)
-        }
+        self.by_target = {target: cls for cls in classes for target in get_args(cls.model_fields["target"].annotation)}
 
     def tag(self, value: Any) -> str | None:
         """Which of the choices a value is."""

@@ -31,8 +31,8 @@ class Classes(NamedTuple):
 def number_classes(labels: Sequence[str], order: Sequence[str] | None = None) -> Classes:
     """Give every label its class number.
 
-    Whole numbers are classes as they stand, from 0; names are sorted and numbered. Where at least half of the labels are
-    numbers, the others are mistakes.
+    Whole numbers are classes as they stand, from 0; names are sorted and numbered. Where at least half of the labels
+    are numbers, the others are mistakes.
 
     Args:
         labels: As written; blanks around them do not count.

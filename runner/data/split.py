@@ -111,10 +111,10 @@ class _Units:
 def _largest_remainder(total: int, counts: Array) -> Array:
     """Whole numbers that add up to ``total`` in proportion to ``counts``; a tie goes to the first."""
     exact = total * counts  # over the sum of counts, kept as whole numbers to be exact
-    quotas, remainders = np.divmod(exact, counts.sum())
+    quotas: Array = exact // counts.sum()
+    remainders = exact % counts.sum()
     quotas[np.argsort(-remainders, kind="stable")[: total - quotas.sum()]] += 1
-    result: Array = quotas
-    return result
+    return quotas
 
 
 def _stratified(samples: Samples, stratify: bool | None) -> bool:

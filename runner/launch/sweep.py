@@ -10,8 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from runner.config.compose import CONFIG_NAME, Composed, Composer
-from runner.errors import UserErrors
+from runner.config.compose import Composed, Composer
+from runner.config.search import CONFIG_NAME
+from runner.errors import UserError, UserErrors
 from runner.launch.single import freeze
 from runner.runs.directory import plain_name, timestamped
 from runner.runs.status import Status
@@ -21,7 +22,7 @@ _QUIET = ["hydra/hydra_logging=none", "hydra/job_logging=none"]
 
 
 class _StoppedError(BaseException):
-    """A trial was asked to stop: the sweep ends with it. Not an Exception, which Hydra would take for a failed trial."""
+    """A trial was asked to stop, and the sweep ends with it. Hydra would take an Exception for a failed trial."""
 
     def __init__(self, exit_code: int) -> None:
         self.exit_code = exit_code
@@ -76,7 +77,8 @@ def split(typed: Sequence[str]) -> list[list[str]]:
 
 
 def _compose_all(composer: Composer, points: Sequence[list[str]]) -> list[Composed]:
-    composed, errors = [], {}
+    composed: list[Composed] = []
+    errors: dict[str, UserError] = {}
     for point in points:
         try:
             composed.append(composer.compose(point))
@@ -115,7 +117,9 @@ def _differing(points: Sequence[list[str]]) -> list[str]:
 
 def _table(runs: Sequence[Path], points: Sequence[list[str]], differing: Sequence[str]) -> str:
     statuses = [Status.read(run / "status.json") for run in runs]
-    metrics = list(dict.fromkeys(name for status in statuses for name in status.metrics if not name.startswith("train/")))
+    metrics = list(
+        dict.fromkeys(name for status in statuses for name in status.metrics if not name.startswith("train/"))
+    )
     header = ["run", *differing, "state", "best", *metrics, "time"]
     rows = []
     for run, status, point in zip(runs, statuses, points, strict=False):

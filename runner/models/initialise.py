@@ -1,5 +1,6 @@
 """Drawing the first weights of a model anew, by rules that name layer types and layers."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
@@ -67,8 +68,8 @@ def initialise(model: nn.Module, rules: Mapping[str, Rule]) -> None:
         rules: By a name that messages use. Without any, the weights stay as torch made them.
 
     Raises:
-        UserError: If a rule names an unknown method or layer type, means no layer of this model, or asks for what the
-            shape of a weight does not allow.
+        UserError: If a rule names an unknown method or layer type, gives arguments that the method does not take, means
+            no layer of this model, or asks for what the shape of a weight does not allow.
     """
     for rule_name, rule in rules.items():
         where = f"init.{rule_name}"
@@ -76,7 +77,7 @@ def initialise(model: nn.Module, rules: Mapping[str, Rule]) -> None:
         for name, layer in _layers_meant(model, rule, where):
             try:
                 fill(layer.weight)
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 raise UserError(
                     f"{where}.weight cannot fill {name}.weight of shape {tuple(layer.weight.shape)}: {error}",
                     fix=f"another method, or {where}.layers without {type(layer).__name__}",
@@ -104,8 +105,20 @@ def _filler(spec: Mapping[str, Any] | None, where: str) -> Callable[[Tensor], Te
     """The method with its arguments bound, to be called with a weight."""
     if spec is None:
         return lambda weight: weight
-    arguments = dict(spec)
-    return partial(_look_up(arguments.pop("method"), METHODS, f"{where}.method"), **arguments)
+    method = _look_up(spec["method"], METHODS, f"{where}.method")
+    arguments = {name: value for name, value in spec.items() if name != "method"}
+    signature = inspect.signature(method)
+    try:
+        signature.bind(None, **arguments)
+    except TypeError as error:
+        accepted = [name for name in signature.parameters if name not in ("tensor", "generator")]
+        strange = next((name for name in arguments if name not in accepted), "")
+        raise UserError(
+            f"{where}: {error} for method={spec['method']}",
+            expected=listing(accepted) or "no settings",
+            nearest=nearest(strange, accepted),
+        ) from error
+    return partial(method, **arguments)
 
 
 def _look_up(name: str, table: Mapping[_Name, _Found], where: str) -> _Found:

@@ -54,7 +54,8 @@ def loads(content: bytes) -> dict[str, Any]:
 class CheckpointStore:
     """``checkpoints/`` of one run: ``last.pt``, the one before it, and ``best.pt``.
 
-    ``previous.pt`` exists so that a ``last.pt`` that the disk damaged costs the steps since the save before it, not the run.
+    ``previous.pt`` exists so that a ``last.pt`` that the disk damaged costs the steps since the save
+    before it, not the run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -95,7 +96,7 @@ class CheckpointStore:
         Raises:
             UserError: If there are checkpoints and every one is damaged.
         """
-        damaged = []
+        damaged: list[str] = []
         for path in (self.folder / "last.pt", self.folder / "previous.pt"):
             if not path.exists():
                 continue

@@ -24,34 +24,42 @@ class RunDirectory:
 
     @property
     def config_file(self) -> Path:
+        """The frozen configuration."""
         return self.path / "config.yaml"
 
     @property
     def overrides_file(self) -> Path:
+        """What was typed, and the option chosen in each group."""
         return self.path / "overrides.yaml"
 
     @property
     def provenance_file(self) -> Path:
+        """How the run came about."""
         return self.path / "provenance.json"
 
     @property
     def status_file(self) -> Path:
+        """Where the run stands."""
         return self.path / "status.json"
 
     @property
     def log_file(self) -> Path:
+        """What the console showed, with times."""
         return self.path / "train.log"
 
     @property
     def metrics_file(self) -> Path:
+        """A row an epoch."""
         return self.path / "metrics.csv"
 
     @property
     def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def tensorboard(self) -> Path:
+        """The folder of the event files."""
         return self.path / "tensorboard"
 
     @classmethod
@@ -64,9 +72,12 @@ class RunDirectory:
         run = cls(path)
         if run.config_file.is_file():
             return run
-        inside = sorted(found.parent for found in path.glob("**/config.yaml") if found.is_file()) if path.is_dir() else []
+        inside = (
+            sorted(found.parent for found in path.glob("**/config.yaml") if found.is_file()) if path.is_dir() else []
+        )
         raise UserError(
-            f"{path} is not a run directory: " + ("it has no config.yaml" if path.is_dir() else "there is no such folder"),
+            f"{path} is not a run directory: "
+            + ("it has no config.yaml" if path.is_dir() else "there is no such folder"),
             expected="a folder that runner train made, such as outputs/2026-11-20/13-20-33-mlp-digits",
             nearest=str(inside[-1]) if inside else None,
             fix="runner ls shows the runs",
@@ -117,7 +128,9 @@ def create(
         draft = wanted.parent / f".{wanted.name}.{secrets.token_hex(4)}.tmp"
         draft.mkdir()
     except OSError as error:
-        raise UserError(f"the run directory {wanted} cannot be made: {error.strerror}", fix="output_root=FOLDER") from error
+        raise UserError(
+            f"the run directory {wanted} cannot be made: {error.strerror}", fix="output_root=FOLDER"
+        ) from error
     try:
         run = RunDirectory(draft)
         run.config_file.write_text(yaml.safe_dump(dict(config), sort_keys=False))

@@ -21,7 +21,8 @@ def _runs(folder: str, word: str) -> Iterator[str]:
         if name.startswith(".") or not (is_found or is_on_the_way) or not os.path.isdir(path):
             continue
         if not is_run(path):
-            yield from _runs(path, word)
+            if not os.path.islink(path):  # which may lead back to here
+                yield from _runs(path, word)
         elif is_found:
             yield path
 

@@ -36,7 +36,9 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
     task = make_task(config.task.name, config.task.outputs, splits.class_names)
     seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
     model = make_model(config, choices, device, splits, task)
-    optimizer: torch.optim.Optimizer = build(config.optimizer.node(), [p for p in model.parameters() if p.requires_grad])
+    optimizer: torch.optim.Optimizer = build(
+        config.optimizer.node(), [p for p in model.parameters() if p.requires_grad]
+    )
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
     epochs = float(config.epochs)
     if config.max_steps is not None:
@@ -64,7 +66,7 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
     """
     model: nn.Module = build(config.model.node()).to(device.device)
     if config.device.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(memory_format=torch.channels_last)
     inputs, targets = splits.prepare(splits.first(splits.train, 2))
     model.eval()
     try:

@@ -1,6 +1,5 @@
 """From the data section of a configuration to batches that are ready to train on."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +91,8 @@ def load_data(config: Data, seed: int, device: torch.device, channels_last: bool
     augment = [build(node.node()) for node in config.augment]
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     train, in_order = batches(parts.train, True), batches(parts.train, False)
-    assert train is not None and in_order is not None, "split() refuses an empty training part"
+    assert train is not None, "split() refuses an empty training part"
+    assert in_order is not None
     return Splits(
         store=store,
         train=train,
@@ -113,5 +113,3 @@ def _normalize(config: Data, images: object, train: object) -> dict[str, list[fl
         mean, std = channel_stats(images, train)  # type: ignore[arg-type]
         return {"mean": mean, "std": std}
     return {"mean": config.normalize.mean, "std": config.normalize.std}
-
-

@@ -7,8 +7,8 @@ from runner.runs.checkpoints import CheckpointStore
 from runner.runs.directory import RunDirectory
 from runner.tracking.console import Console
 from runner.training.assemble import assemble
-from runner.training.session import import_paths
 from runner.training.loop import evaluate
+from runner.training.session import import_paths
 
 
 def evaluate_run(run: RunDirectory, split: str, checkpoint: str, console: Console) -> tuple[dict[str, float], int, int]:
@@ -23,6 +23,8 @@ def evaluate_run(run: RunDirectory, split: str, checkpoint: str, console: Consol
     splits = parts.splits
     batches = {"train": splits.train_in_order, "val": splits.val, "test": splits.test}[split]
     if batches is None:
-        raise UserError(f"the data has no {split} split", expected="a split with samples: see data.split in config.yaml")
+        raise UserError(
+            f"the data has no {split} split", expected="a split with samples: see data.split in config.yaml"
+        )
     parts.model.load_state_dict(state["model"])
     return evaluate(parts, batches.epoch(0)), len(batches.indices), state["progress"]["epoch"]

@@ -55,9 +55,7 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
             recorder.save(progress, scores, is_best=is_best)
 
 
-def train_step(
-    parts: Parts, window: list[Batch], epoch: int, clip_norm: float | None, scores: Scores
-) -> Tensor | None:
+def train_step(parts: Parts, window: list[Batch], epoch: int, clip_norm: float | None, scores: Scores) -> Tensor | None:
     """One optimizer update from the micro-batches of a window; the norm of the gradient before it was cut, if it is cut.
 
     Losses are means over samples, so each micro-batch counts by its size: a last window that is shorter, or whose last

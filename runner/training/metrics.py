@@ -27,8 +27,8 @@ class Metric(Protocol):
 class ConfusionMatrix:
     """Classes of samples: outputs (n, c, ...) against classes (n, ...) of any integer type.
 
-    ``state[t, p]`` counts the samples of class ``t`` that were taken for ``p``. Targets below 0, or of ``ignore_index``,
-    count nowhere.
+    ``state[t, p]`` counts the samples of class ``t`` that were taken for ``p``. Targets below 0, or of
+    ``ignore_index``, count nowhere.
     """
 
     def __init__(self, num_classes: int, device: torch.device, ignore_index: int = -100) -> None:
@@ -59,12 +59,14 @@ class ClassificationMetrics(ConfusionMatrix):
 
 
 class SegmentationMetrics(ConfusionMatrix):
-    """Dice and intersection over union, averaged over the classes that occur, pixel accuracy, and Dice of each class.
+    """Dice and intersection over union averaged over the classes that occur, pixel accuracy, Dice of each class.
 
     Counted over all pixels of all pictures together, not averaged over pictures.
     """
 
-    def __init__(self, num_classes: int, device: torch.device, class_names: Sequence[str], ignore_index: int = -100) -> None:
+    def __init__(
+        self, num_classes: int, device: torch.device, class_names: Sequence[str], ignore_index: int = -100
+    ) -> None:
         super().__init__(num_classes, device, ignore_index)
         self.class_names = list(class_names) or [str(number) for number in range(num_classes)]
 
@@ -80,8 +82,8 @@ class SegmentationMetrics(ConfusionMatrix):
 class BinaryMetrics:
     """Yes or no from a logit: accuracy, precision, recall and F1 of class 1.
 
-    Outputs (n, 1) or (n,), targets of the same number of elements, 0 or 1. ``state`` is true negatives, false positives,
-    false negatives, true positives.
+    Outputs (n, 1) or (n,), targets of the same number of elements, 0 or 1. ``state`` is true negatives, false
+    positives, false negatives, true positives.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -102,9 +104,9 @@ class BinaryMetrics:
 
 
 class MultilabelMetrics:
-    """Several labels a sample, each from its logit: accuracy over all labels, and F1 averaged over the labels that occur.
+    """Several labels a sample, each from its logit: accuracy over all labels, F1 averaged over the labels that occur.
 
-    Outputs (n, c), targets (n, c) of 0 and 1. ``state[c]`` is hits, true labels, predicted labels and right answers of c.
+    Outputs (n, c), targets (n, c) of 0 and 1. ``state[c]`` is hits, true labels, predicted labels, right answers of c.
     """
 
     def __init__(self, num_labels: int, device: torch.device) -> None:

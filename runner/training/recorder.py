@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from runner.runs.checkpoints import CheckpointStore
@@ -74,7 +73,9 @@ class Recorder:
         self._scalars(flat, progress.step)
         if self.tracker.tensorboard is not None:
             self.pictures.end_epoch(self.tracker.tensorboard, self.parts, progress)
-        self.tracker.console.end_epoch(EpochRow(progress.epoch, self.plan.epochs, progress.results, seconds, is_best))
+        names = ("loss", self.parts.task.monitor, self.plan.monitor.metric.partition("/")[2])
+        shown = {split: {k: v for k, v in figures.items() if k in names} for split, figures in progress.results.items()}
+        self.tracker.console.end_epoch(EpochRow(progress.epoch, self.plan.epochs, shown, seconds, is_best))
         self.status.epoch, self.status.step = progress.epoch, progress.step
         self.status.best, self.status.best_epoch = progress.best, progress.best_epoch or None
         self.status.metrics = flat
@@ -122,5 +123,3 @@ class Recorder:
 def flatten(results: Results) -> dict[str, float]:
     """``{"val": {"loss": 1}}`` as ``{"val/loss": 1}``."""
     return {f"{split}/{name}": value for split, values in results.items() for name, value in values.items()}
-
-

@@ -1,7 +1,7 @@
 """Learning rates as plain functions of how far training has come: nothing to save, nothing to step.
 
-Each is called with the epochs trained so far (a float: 2.5 is the middle of the third) and the epochs planned, and gives
-the factor on the optimizer's learning rate.
+Each is called with the epochs trained so far (a float: 2.5 is the middle of the third) and the epochs planned, and
+gives the factor on the optimizer's learning rate.
 """
 
 import math

@@ -14,8 +14,8 @@ _HELD_ELEMENTS = 1_000_000
 class Scores:
     """Mean loss and metrics over the samples seen so far.
 
-    A step only appends to lists; the arithmetic is done for many steps at once. Every sum is taken batch by batch in the
-    order of the batches, so the figures do not depend on when they were read or saved.
+    A step only appends to lists; the arithmetic is done for many steps at once. Every sum is taken batch by batch in
+    their order, so the figures do not depend on when they were read or saved.
     """
 
     def __init__(self, metric: Metric) -> None:

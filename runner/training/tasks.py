@@ -72,7 +72,9 @@ def make_task(name: str, outputs: int, class_names: Sequence[str] = ()) -> Task:
         return Task(name, outputs, "f1", lambda device: MultilabelMetrics(outputs, device), torch.sigmoid)
     if name == "regression":
         return Task(name, outputs, "loss", RegressionMetrics, lambda raw: raw)
-    raise UserError(f"task.name={name} is not a task", expected="classification, binary, multilabel, regression, segmentation")
+    raise UserError(
+        f"task.name={name} is not a task", expected="classification, binary, multilabel, regression, segmentation"
+    )
 
 
 def _softmax(outputs: Tensor) -> Tensor:

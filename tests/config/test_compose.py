@@ -34,7 +34,18 @@ def options() -> list[tuple[str, str]]:
 
 
 def test_there_are_options_in_every_group() -> None:
-    groups = {"task", "data", "model", "init", "loss", "optimizer", "scheduler", "regularization", "device", "experiment"}
+    groups = {
+        "task",
+        "data",
+        "model",
+        "init",
+        "loss",
+        "optimizer",
+        "scheduler",
+        "regularization",
+        "device",
+        "experiment",
+    }
     assert {group for group, _ in options()} == groups
 
 
@@ -55,12 +66,18 @@ def test_every_option_composes_into_a_valid_run(group: str, option: str, tiny_pi
     extra = ["data=shapes"] if (group, option) == ("task", "segmentation") else []
     composed = compose(chosen, *suits.get(option, []), *extra, *NEEDS.get(option, []))
     RunConfig.model_validate(composed.config)
-    assert composed.choices[group] in (option, [option])
+    if group != "regularization":  # Hydra does not tell the choices of a group whose options combine
+        assert composed.choices[group] == option
 
 
 def test_the_model_brings_data_and_the_data_its_task_and_the_task_its_loss(here: Path) -> None:
     choices = compose("model=unet", "optimizer=adam").choices
-    assert [choices[group] for group in ("model", "data", "task", "optimizer")] == ["unet", "shapes", "segmentation", "adam"]
+    assert [choices[group] for group in ("model", "data", "task", "optimizer")] == [
+        "unet",
+        "shapes",
+        "segmentation",
+        "adam",
+    ]
     assert compose("model=unet").config["task"]["outputs"] == 2
 
 
@@ -91,7 +108,9 @@ def test_nothing_is_left_to_resolve(here: Path) -> None:
 
 
 def test_an_infinite_number_is_a_number(here: Path) -> None:
-    assert RunConfig.model_validate(compose("regularization.clip_norm=inf").config).regularization.clip_norm == float("inf")
+    assert RunConfig.model_validate(compose("regularization.clip_norm=inf").config).regularization.clip_norm == float(
+        "inf"
+    )
 
 
 def test_an_unknown_option_is_told_with_the_options_and_the_nearest(here: Path) -> None:
@@ -137,20 +156,23 @@ def test_a_key_at_the_wrong_level_is_found_where_it_is(here: Path) -> None:
         ("training.test=maybe", "true or false"),
     ],
 )
-def test_a_value_of_the_wrong_type_or_range_is_told_with_what_was_expected(typed: str, expected: str, here: Path) -> None:
+def test_a_value_of_the_wrong_type_or_range_is_told_with_what_was_expected(
+    typed: str, expected: str, here: Path
+) -> None:
     (message,) = refused(typed)
     assert message.startswith(f"{typed} is not valid\n  where:    {typed} on the command line\n")
     assert f"expected: {expected}" in message
 
 
 def test_several_mistakes_are_told_together(here: Path) -> None:
-    messages = refused("epochs=ten", "optimizer.lr=abc", "model=unett", "data.batch_sise=3", "+seed.x=1 2")
-    assert [message.splitlines()[0] for message in messages][:3] == [
+    messages = refused("epochs=ten", "optimizer.lr=abc", "model=unett", "data.batch_sise=3", "name=a=b")
+    assert [message.splitlines()[0] for message in messages] == [
         "model=unett: there is no such model",
+        "name=a=b cannot be read: mismatched input '=' expecting <EOF>",
         "data.batch_sise is not a setting of data=digits",
-        "+seed.x=1 2: Error merging override +seed.x=1 2",
+        "optimizer.lr=abc is not valid",
+        "epochs=ten is not valid",
     ]
-    assert {message.split(" ")[0] for message in messages[3:]} == {"epochs=ten", "optimizer.lr=abc"}
 
 
 def test_a_missing_value_is_told_with_the_file_that_wants_it(here: Path) -> None:
@@ -207,7 +229,9 @@ def test_a_users_option_of_a_shipped_name_takes_its_place(here: Path) -> None:
 
 def test_a_mistake_in_a_users_file_is_told_with_the_file(here: Path) -> None:
     (here / "conf" / "optimizer").mkdir(parents=True)
-    (here / "conf" / "optimizer" / "mine.yaml").write_text("_target_: torch.optim.SGD\nlr: fast\nmomentum: 0\nnesterov: false\n")
+    (here / "conf" / "optimizer" / "mine.yaml").write_text(
+        "_target_: torch.optim.SGD\nlr: fast\nmomentum: 0\nnesterov: false\n"
+    )
     messages = refused("optimizer=mine")
     assert [message.splitlines()[:2] for message in messages] == [
         ["optimizer.lr=fast is not valid", "  where:    conf/optimizer/mine.yaml"],

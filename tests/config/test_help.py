@@ -147,8 +147,19 @@ def test_folders_of_folders_are_groups_by_their_path(small_conf: Path) -> None:
     assert "  hydra/launcher (none by default)\n      pool  Many at once. (yours)" in train_help(None)
 
 
-def test_comment_of_a_key_ends_at_an_empty_line() -> None:
-    text = "# About the file.\n\na: 1\n# About b.\nb: 'x # y'\nc:\n  # About d.\n  d: null\n  e:\n    f: 2\ng: [1, 2]\n"
+def test_comment_of_a_key_is_what_stands_right_above_it() -> None:
+    text = """# About the file.
+
+a: 1  # aside
+# About b.
+b: 'x # y'
+c:
+  # About d.
+  d: null
+  e:
+    f: 2
+g: [1, 2]
+"""
     assert [(found.key, found.value, found.text) for found in settings(text)] == [
         ("a", "1", ""),
         ("b", "'x # y'", "About b."),
@@ -202,10 +213,12 @@ def test_an_option_says_what_it_brings(shipped: Places) -> None:
 
 def test_every_root_setting_is_listed_with_its_default_and_a_comment(shipped: Places) -> None:
     loaded = yaml.safe_load((shipped_conf() / "config.yaml").read_text())
-    expected = {}
+    expected: dict[str, object] = {}
     for key, value in loaded.items():
         if key not in ("defaults", "hydra"):
-            expected |= {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
+            expected |= (
+                {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
+            )
     found = root_settings(shipped)
     assert {setting.key: yaml.safe_load(setting.value) for setting in found} == expected
     assert {"seed", "epochs", "training.accumulate", "checkpoint.every_epochs", "tracking.log_every"} <= set(expected)

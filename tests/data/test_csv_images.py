@@ -45,11 +45,16 @@ def test_columns_are_chosen_by_name_or_position(images, write_file):
 
 def test_a_column_that_is_not_there_is_refused_with_the_nearest(images, write_file):
     table = write_file("t.csv", "file,label\na.png,1\n")
-    with pytest.raises(UserError, match="data.source.label_column=lable") as refusal:
+    with pytest.raises(UserError, match=r"data.source.label_column=lable") as refusal:
         CsvImages(table, label_column="lable").check()
     assert "nearest:  label" in str(refusal.value)
-    with pytest.raises(UserError, match="has 2 columns"):
+    with pytest.raises(UserError, match=r"has 2 columns"):
         CsvImages(table, label_column=2).check()
+
+
+def test_a_delimiter_is_one_character(images, write_file):
+    with pytest.raises(UserError, match=r"data.source.delimiter=';;'"):
+        CsvImages(write_file("t.csv", "f;;l\na.png;;1\n"), delimiter=";;").check()
 
 
 def test_delimiter_header_extension_and_folder_can_be_set(images, write_file, tmp_path):
@@ -84,7 +89,7 @@ def test_a_given_order_of_classes_holds(images, write_file):
 
 def test_everything_that_is_wrong_with_rows_is_told_with_file_and_row(images, write_file):
     table = write_file("label.csv", "f,l\na.png,1\nmissing.png,0\nb.png,dog\n,1\n../../x.png,1\nc.png,\n")
-    with pytest.raises(UserError, match="5 of 6 samples cannot be used") as refusal:
+    with pytest.raises(UserError, match=r"5 of 6 samples cannot be used") as refusal:
         CsvImages(table).read()
     lines = str(refusal.value).splitlines()
     assert f"{table}, row 2 (line 3): missing.png: is not there" in lines[1]
@@ -111,7 +116,7 @@ def test_a_link_out_of_the_folder_is_refused(images, write_file, tmp_path, tmp_p
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(UserError, match="data.source.csv: the file .*nowhere.csv is not there"):
+    with pytest.raises(UserError, match=r"data.source.csv: the file .*nowhere.csv is not there"):
         CsvImages(tmp_path / "nowhere.csv").check()
 
 

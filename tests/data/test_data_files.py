@@ -27,7 +27,7 @@ def test_all_broken_files_are_counted_and_the_first_five_named(write_image, writ
     good = write_image("good.png")
     broken = [write_file(f"broken{number}.png", "no image") for number in range(7)]
     files = [good, *broken]
-    with pytest.raises(UserError, match="7 of 8 samples cannot be used") as refusal:
+    with pytest.raises(UserError, match=r"7 of 8 samples cannot be used") as refusal:
         read_images(files, [file.name for file in files], 1, None, ignore)
     message = str(refusal.value)
     assert "broken0.png: is not an image that can be read" in message
@@ -52,14 +52,14 @@ def test_a_file_that_is_cut_short_is_broken(write_image):
 def test_images_of_two_sizes_are_refused_with_both_files_unless_a_size_is_given(write_image):
     files = [write_image("a.png", size=(4, 6)), write_image("b.png", size=(5, 6))]
     names = [file.name for file in files]
-    with pytest.raises(UserError, match="a.png is 1 x 4 x 6 .*, but b.png is 1 x 5 x 6") as refusal:
+    with pytest.raises(UserError, match=r"a.png is 1 x 4 x 6 .*, but b.png is 1 x 5 x 6") as refusal:
         read_images(files, names, 1, None, ignore)
     assert "data.image_size=[4,6]" in str(refusal.value)
     assert read_images(files, names, 1, (3, 3), ignore).shape == (2, 1, 3, 3)
 
 
 def test_images_of_two_depths_are_refused():
-    with pytest.raises(UserError, match="a is uint8, but b is uint16"):
+    with pytest.raises(UserError, match=r"a is uint8, but b is uint16"):
         stack([np.zeros(2, np.uint8), np.zeros(2, np.uint16)], ["a", "b"])
 
 

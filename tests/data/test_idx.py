@@ -74,7 +74,7 @@ def test_a_download_that_fails_tells_why_and_which_files_to_put_where(tmp_path, 
         raise OSError("no network\nand more")
 
     monkeypatch.setattr(MNIST, "_download", fail)
-    with pytest.raises(UserError, match="MNIST could not be downloaded: no network") as refusal:
+    with pytest.raises(UserError, match=r"MNIST could not be downloaded: no network") as refusal:
         MNIST(tmp_path, download=True).read()
     assert all(name in str(refusal.value) for name in FILES)
 
@@ -102,13 +102,13 @@ def test_a_packed_file_that_is_cut_short_is_named(root):
     (root / "MNIST" / "raw" / "t10k-images-idx3-ubyte").unlink()
     packed = gzip.compress(FILES["t10k-images-idx3-ubyte"])
     (root / "MNIST" / "raw" / "t10k-images-idx3-ubyte.gz").write_bytes(packed[:-20])
-    with pytest.raises(UserError, match="idx3-ubyte.gz cannot be unpacked"):
+    with pytest.raises(UserError, match=r"idx3-ubyte.gz cannot be unpacked"):
         MNIST(root, download=False).read()
 
 
 def test_as_many_labels_as_images_are_expected(root):
     (root / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(np.arange(4)))
-    with pytest.raises(UserError, match="has 5 images, .* 4 labels"):
+    with pytest.raises(UserError, match=r"has 5 images, .* 4 labels"):
         MNIST(root, download=False).read()
 
 
@@ -127,10 +127,10 @@ def test_the_fingerprint_follows_the_contents_and_not_the_place(root, tmp_path_f
 
 @pytest.mark.slow
 def test_files_are_laid_out_as_torchvision_lays_them_out(root):
-    from torchvision.datasets import MNIST as TorchvisionMNIST
+    import torchvision
 
     samples = MNIST(root, download=False).read()
     for train, rows in ((True, slice(12)), (False, slice(12, None))):
-        expected = TorchvisionMNIST(root, train=train)
+        expected = torchvision.datasets.MNIST(root, train=train)
         assert (samples.inputs[0][rows, 0] == expected.data.numpy()).all()
         assert (samples.targets[rows] == expected.targets.numpy()).all()

@@ -49,20 +49,20 @@ def test_facts_come_from_folder_names_and_one_header(write_image, write_file, tm
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(UserError, match="data.source.root: the folder .*nowhere is not there"):
+    with pytest.raises(UserError, match=r"data.source.root: the folder .*nowhere is not there"):
         ImageFolder(tmp_path / "nowhere").check()
 
 
 def test_a_folder_without_class_folders_is_refused(write_image, tmp_path):
     write_image("1.png")
-    with pytest.raises(UserError, match="has no folders in it"):
+    with pytest.raises(UserError, match=r"has no folders in it"):
         ImageFolder(tmp_path).check()
 
 
 def test_an_empty_class_folder_is_refused_by_name(write_image, tmp_path):
     write_image("cat/1.png")
     (tmp_path / "dog").mkdir()
-    with pytest.raises(UserError, match="the folder .*dog has no images"):
+    with pytest.raises(UserError, match=r"the folder .*dog has no images"):
         ImageFolder(tmp_path).read()
 
 

@@ -123,7 +123,7 @@ def test_a_picture_smaller_than_a_tile_is_named(folder):
 def test_an_empty_folder_is_refused(folder):
     for file in (folder / "label").iterdir():
         file.unlink()
-    with pytest.raises(UserError, match="the folder .*label has no images"):
+    with pytest.raises(UserError, match=r"the folder .*label has no images"):
         source(folder).read()
 
 
@@ -144,5 +144,5 @@ def test_settings_that_cannot_be_are_refused(folder, wrong, problem):
 def test_a_picture_taken_for_a_mask_is_refused(folder, write_image):
     write_image("image/1.png", size=(16, 20))
     write_image("label/1.png", np.arange(320, dtype=np.uint16).reshape(16, 20))
-    with pytest.raises(UserError, match="320 different values"):
+    with pytest.raises(UserError, match=r"320 different values"):
         source(folder, tile=[2, 4]).read()

@@ -195,6 +195,23 @@ def test_an_unknown_method_is_refused_with_the_nearest_name(small_network):
         initialise(small_network, {"all": rule("xavier_norml")})
 
 
+def test_an_unknown_setting_of_a_method_is_refused_with_the_nearest(small_network):
+    with pytest.raises(
+        UserError, match=r"init\.all\.weight: .*'stdd' for method=normal(.|\n)*mean, std(.|\n)*nearest: +std"
+    ):
+        initialise(small_network, {"all": rule("normal", stdd=1.0)})
+
+
+def test_a_setting_that_a_method_needs_is_asked_for(small_network):
+    with pytest.raises(UserError, match=r"init\.all\.weight: .*'val' for method=constant(.|\n)*expected: +val"):
+        initialise(small_network, {"all": rule("constant")})
+
+
+def test_a_setting_of_the_wrong_type_is_refused(small_network):
+    with pytest.raises(UserError, match=r"init\.all\.weight cannot fill 0\.weight"):
+        initialise(small_network, {"all": rule("constant", val="much")})
+
+
 def test_an_unknown_layer_type_is_refused_with_the_nearest_name(small_network):
     with pytest.raises(UserError, match=r"init\.all\.layers=linear(.|\n)*nearest: +Linear"):
         initialise(small_network, {"all": rule(val=0.0, layers=["linear"])})

@@ -68,7 +68,7 @@ def test_a_damaged_last_checkpoint_costs_the_steps_since_the_one_before(tmp_path
 
 def test_a_run_whose_every_checkpoint_is_damaged_does_not_start_over_in_silence(tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"")
-    with pytest.raises(UserError, match="no checkpoint in .* is whole"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* is whole"):
         CheckpointStore(tmp_path).newest()
 
 

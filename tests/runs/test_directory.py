@@ -14,7 +14,12 @@ from runner.runs.directory import RunDirectory, create, timestamped
 
 def make(wanted: Path, seed: int = 0, exactly: bool = False) -> RunDirectory:
     return create(
-        wanted, {"seed": seed}, typed=[f"seed={seed}"], choices={"model": "mlp"}, provenance={"command": []}, exactly=exactly
+        wanted,
+        {"seed": seed},
+        typed=[f"seed={seed}"],
+        choices={"model": "mlp"},
+        provenance={"command": []},
+        exactly=exactly,
     )
 
 
@@ -27,7 +32,9 @@ def _make_at_the_same_instant(root: Path, seed: int, barrier: object) -> None:
 def test_64_runs_started_at_the_same_instant_get_64_directories_each_with_its_own_config(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(64)
-    processes = [context.Process(target=_make_at_the_same_instant, args=(tmp_path, seed, barrier)) for seed in range(64)]
+    processes = [
+        context.Process(target=_make_at_the_same_instant, args=(tmp_path, seed, barrier)) for seed in range(64)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -57,7 +64,7 @@ def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
 
 def test_a_directory_asked_for_by_name_is_never_replaced(tmp_path: Path) -> None:
     make(tmp_path / "run", seed=1)
-    with pytest.raises(UserError, match="run_dir=.* exists already"):
+    with pytest.raises(UserError, match=r"run_dir=.* exists already"):
         make(tmp_path / "run", seed=2, exactly=True)
     assert RunDirectory(tmp_path / "run").config() == {"seed": 1}
     assert list(tmp_path.iterdir()) == [tmp_path / "run"]

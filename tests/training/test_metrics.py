@@ -50,7 +50,13 @@ def test_dice_and_iou_by_hand() -> None:
     metric.update(torch.nn.functional.one_hot(predicted, 2).permute(0, 3, 1, 2).float(), truth)
     # ground: 1 hit of 2 true, 1 predicted: dice 2/3, iou 1/2; cell: 2 hits of 2 true, 3 predicted: dice 4/5, iou 2/3
     assert metric.compute() == pytest.approx(
-        {"dice": (2 / 3 + 4 / 5) / 2, "iou": (1 / 2 + 2 / 3) / 2, "accuracy": 3 / 4, "dice_ground": 2 / 3, "dice_cell": 4 / 5}
+        {
+            "dice": (2 / 3 + 4 / 5) / 2,
+            "iou": (1 / 2 + 2 / 3) / 2,
+            "accuracy": 3 / 4,
+            "dice_ground": 2 / 3,
+            "dice_cell": 4 / 5,
+        }
     )
 
 
@@ -83,14 +89,18 @@ def test_metrics_equal_torchmetrics_however_the_set_is_divided(seed: int, num_cl
     generator = torch.Generator().manual_seed(seed)
     outputs = torch.randn(40, num_classes, generator=generator)
     # every class occurs: what torchmetrics makes of an absent class is a convention of its own
-    targets = torch.cat([torch.arange(num_classes), torch.randint(num_classes, (40 - num_classes,), generator=generator)])
+    targets = torch.cat(
+        [torch.arange(num_classes), torch.randint(num_classes, (40 - num_classes,), generator=generator)]
+    )
     metric = ClassificationMetrics(num_classes, CPU)
     for part, truth in zip(outputs.tensor_split(sorted(cuts)), targets.tensor_split(sorted(cuts)), strict=True):
         metric.update(part, truth)
     found = metric.compute()
     kwargs = {"task": "multiclass", "num_classes": num_classes}
     assert found["accuracy"] == pytest.approx(functional.accuracy(outputs, targets, average="micro", **kwargs).item())
-    assert found["f1"] == pytest.approx(functional.f1_score(outputs, targets, average="macro", **kwargs).item(), abs=1e-6)
+    assert found["f1"] == pytest.approx(
+        functional.f1_score(outputs, targets, average="macro", **kwargs).item(), abs=1e-6
+    )
 
 
 def test_direction_follows_from_the_name() -> None:

@@ -77,7 +77,9 @@ def assert_identical(one: Any, other: Any, where: str = "") -> None:
     assert type(one) is type(other), where
     if isinstance(one, torch.Tensor):
         assert one.dtype == other.dtype, where
-        assert torch.equal(one.view(torch.uint8) if one.ndim else one, other.view(torch.uint8) if other.ndim else other), where
+        assert torch.equal(
+            one.view(torch.uint8) if one.ndim else one, other.view(torch.uint8) if other.ndim else other
+        ), where
     elif isinstance(one, dict):
         assert list(one) == list(other), where
         for key in one:

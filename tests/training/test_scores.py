@@ -14,7 +14,14 @@ CPU = torch.device("cpu")
 
 def batches(seed: int, sizes: list[int]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     generator = torch.Generator().manual_seed(seed)
-    return [(torch.rand((), generator=generator), torch.randn(n, 1, generator=generator), torch.randn(n, generator=generator)) for n in sizes]
+    return [
+        (
+            torch.rand((), generator=generator),
+            torch.randn(n, 1, generator=generator),
+            torch.randn(n, generator=generator),
+        )
+        for n in sizes
+    ]
 
 
 def test_the_mean_loss_weighs_batches_by_their_size() -> None:

@@ -71,6 +71,8 @@ class CsvImages:
                 fix=f"data.source.csv=PATH, seen from {Path.cwd()}",
             )
         require_folder(self.root, "data.source.root")
+        if len(self.delimiter) != 1:
+            raise UserError(f"data.source.delimiter={self.delimiter!r}", expected="one character")
         self._positions()
 
     def facts(self) -> Facts:
