@@ -336,6 +336,7 @@ class Device(Node):
 
 class Training(Node):
     accumulate: Count
+    nonfinite: Literal["stop", "skip"]
     test: bool
 
 
@@ -343,6 +344,9 @@ class Checkpoint(Node):
     every_epochs: Count
     every_steps: Count | None
     every_minutes: Positive | None
+    keep_last: Count
+    keep_best: Count
+    keep_every: Count | None
 
 
 class Tracking(Node):

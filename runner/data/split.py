@@ -99,7 +99,7 @@ class _Units:
         shuffled = self.pool[np.lexsort((self._rank[self.pool], self._strata[self.pool]))]  # within each stratum
         _, starts, counts = np.unique(self._strata[shuffled], return_index=True, return_counts=True)
         place_in_stratum = np.arange(len(shuffled)) - np.repeat(starts, counts)
-        drawn = shuffled[place_in_stratum < np.repeat(_largest_remainder(wanted, counts), counts)]
+        drawn: Array = shuffled[place_in_stratum < np.repeat(_largest_remainder(wanted, counts), counts)]
         self.pool = np.setdiff1d(self.pool, drawn)
         return drawn
 

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: written whole, verified when read, loadable with ``torch.load(weights_only=True)``.
+"""The checkpoint files of a run: written whole, verified when read, loadable with ``torch.load(weights_only=True)``.
 
 A checkpoint is what ``torch.save`` writes, a zip archive, and carries its own SHA-256 as the archive's comment: any
 tool that reads torch's files reads it, and a cut or altered file is told from a good one without a second file that
@@ -10,112 +10,102 @@ import io
 import os
 import struct
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
-from runner.errors import UserError
-from runner.runs.files import sync_folder, write_atomic
+from runner.runs.files import sync_folder
 
 _END_OF_ARCHIVE = b"PK\x05\x06"  # signature of the 22 bytes that end a zip archive (APPNOTE.TXT, 4.3.16)
 _PREFIX = b"sha256:"
 _COMMENT_BYTES = len(_PREFIX) + 64
+_CHUNK_BYTES = 1 << 20
 
 
 class DamagedCheckpointError(Exception):
     """The file is not what was written."""
 
 
-def dumps(state: dict[str, Any]) -> bytes:
-    """``state`` as the bytes of a checkpoint file."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    archive = buffer.getvalue()
-    if archive[-22:-18] != _END_OF_ARCHIVE:
-        raise AssertionError("torch.save no longer ends its archive without a comment")
-    comment = _PREFIX + hashlib.sha256(archive).hexdigest().encode()
-    return archive[:-2] + struct.pack("<H", len(comment)) + comment
+class _HashingFile(io.RawIOBase):
+    """Passes on what is written and digests it on the way, so that a large state is neither held nor read twice."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+        self.end = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        self.end = (self.end + bytes(data[-22:]))[-22:]
+        return self.file.write(data)
 
 
-def loads(content: bytes) -> dict[str, Any]:
-    """The state in the bytes of a checkpoint file, its tensors on the CPU.
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` to ``path``: under a temporary name, flushed to the disk, then renamed.
 
     Raises:
-        DamagedCheckpointError: If the digest is missing or differs.
+        OSError: If the disk is full or the folder cannot be written; ``path`` is as it was then.
     """
-    archive, comment = content[: -_COMMENT_BYTES - 2] + b"\0\0", content[-_COMMENT_BYTES:]
-    if comment != _PREFIX + hashlib.sha256(archive).hexdigest().encode():
-        raise DamagedCheckpointError("its content does not match its digest")
-    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w+b") as file:
+            hashing = _HashingFile(file)
+            try:
+                torch.save(state, cast(IO[bytes], hashing))
+            except RuntimeError as error:
+                # torch's archive writer tells of an OSError in its stream by another error of its own.
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
+            if hashing.end[:4] != _END_OF_ARCHIVE:
+                raise AssertionError("torch.save no longer ends its archive without a comment")
+            comment = _PREFIX + hashing.digest.hexdigest().encode()
+            file.seek(-2, os.SEEK_END)
+            file.write(struct.pack("<H", len(comment)) + comment)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint file, its tensors on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedCheckpointError: If its digest is missing or differs.
+    """
+    with path.open("rb") as file:
+        if not _is_whole(file):
+            raise DamagedCheckpointError("its content does not match its digest")
+        file.seek(0)
+        state = torch.load(file, map_location="cpu", weights_only=True)
     assert isinstance(state, dict)
     return state
 
 
-class CheckpointStore:
-    """``checkpoints/`` of one run: ``last.pt``, the one before it, and ``best.pt``.
-
-    ``previous.pt`` exists so that a ``last.pt`` that the disk damaged costs the steps since the save
-    before it, not the run.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def save(self, state: dict[str, Any], *, best: bool) -> None:
-        """Write ``last.pt``; with ``best`` the same bytes are ``best.pt`` too."""
-        self.folder.mkdir(exist_ok=True)
-        content = dumps(state)
-        last = self.folder / "last.pt"
-        if last.exists():
-            _link(last, self.folder / "previous.pt")
-        write_atomic(last, content)
-        if best:
-            _link(last, self.folder / "best.pt")
-
-    def load(self, name: str) -> dict[str, Any]:
-        """A checkpoint by name: ``last``, ``best``, or a file's path.
-
-        Raises:
-            UserError: If it does not exist or is damaged.
-        """
-        path = self.folder / f"{name}.pt" if name in ("last", "best", "previous") else Path(name)
-        try:
-            return loads(path.read_bytes())
-        except FileNotFoundError:
-            present = sorted(file.stem for file in self.folder.glob("*.pt"))
-            raise UserError(
-                f"there is no checkpoint {path}",
-                expected=", ".join(present) if present else "a checkpoint, but the run has not saved one yet",
-            ) from None
-        except DamagedCheckpointError as error:
-            raise UserError(f"the checkpoint {path} is damaged: {error}", fix="--checkpoint with another one") from None
-
-    def newest(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest good state, or None when nothing was saved; and a line on each damaged file passed over.
-
-        Raises:
-            UserError: If there are checkpoints and every one is damaged.
-        """
-        damaged: list[str] = []
-        for path in (self.folder / "last.pt", self.folder / "previous.pt"):
-            if not path.exists():
-                continue
-            try:
-                return loads(path.read_bytes()), damaged
-            except DamagedCheckpointError as error:
-                damaged.append(f"{path.name} is damaged: {error}")
-        if damaged:
-            raise UserError(
-                f"no checkpoint in {self.folder} is whole: {'; '.join(damaged)}",
-                fix="put back a copy of one, or delete the folder's files to start the run over",
-            )
-        return None, damaged
-
-
-def _link(existing: Path, name: Path) -> None:
-    """Let ``name`` be a second name of ``existing``, atomically (the file behind ``existing`` is never rewritten)."""
-    temporary = name.with_name(f".{name.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    os.link(existing, temporary)
-    temporary.replace(name)
-    sync_folder(name.parent)
+def _is_whole(file: IO[bytes]) -> bool:
+    size = file.seek(0, os.SEEK_END)
+    archive_bytes = size - _COMMENT_BYTES
+    if archive_bytes < 22:
+        return False
+    file.seek(archive_bytes - 2)
+    length, comment = struct.unpack("<H", file.read(2))[0], file.read()
+    if length != _COMMENT_BYTES or not comment.startswith(_PREFIX):
+        return False
+    digest = hashlib.sha256()
+    file.seek(0)
+    left = archive_bytes - 2
+    while left:
+        chunk = file.read(min(left, _CHUNK_BYTES))
+        if not chunk:
+            return False
+        digest.update(chunk)
+        left -= len(chunk)
+    digest.update(b"\0\0")  # the length of the comment as it was before there was one
+    return comment == _PREFIX + digest.hexdigest().encode()

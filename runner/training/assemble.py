@@ -55,6 +55,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
         steps_per_epoch=steps_per_epoch,
         splits=splits,
         scaler=device.scaler(),
+        skip_nonfinite=config.training.nonfinite == "skip",
     )
 
 
@@ -119,5 +120,5 @@ def make_plan(config: RunConfig, parts: Parts) -> Plan:
         save_every_epochs=config.checkpoint.every_epochs,
         save_every_steps=config.checkpoint.every_steps,
         save_every_minutes=config.checkpoint.every_minutes,
-        monitor=Monitor(metric, higher_is_better(metric), early.min_delta, early.patience),
+        monitor=Monitor(metric, higher_is_better(metric), early.min_delta, early.patience, config.checkpoint.keep_best),
     )

@@ -3,12 +3,11 @@
 from runner.config.paths import make_importable
 from runner.config.schema import RunConfig
 from runner.errors import UserError
-from runner.runs.checkpoints import CheckpointStore
 from runner.runs.directory import RunDirectory
 from runner.tracking.console import Console
 from runner.training.assemble import assemble
 from runner.training.loop import evaluate
-from runner.training.session import import_paths
+from runner.training.session import checkpoint_store, import_paths
 
 
 def evaluate_run(run: RunDirectory, split: str, checkpoint: str, console: Console) -> tuple[dict[str, float], int, int]:
@@ -17,9 +16,10 @@ def evaluate_run(run: RunDirectory, split: str, checkpoint: str, console: Consol
     Raises:
         UserError: If the checkpoint or the split does not exist.
     """
-    state = CheckpointStore(run.checkpoints).load(checkpoint)
+    config = RunConfig.model_validate(run.config())
+    state = checkpoint_store(run, config).load(checkpoint)
     make_importable(import_paths(run))
-    parts = assemble(RunConfig.model_validate(run.config()), run.choices(), console)
+    parts = assemble(config, run.choices(), console)
     splits = parts.splits
     batches = {"train": splits.train_in_order, "val": splits.val, "test": splits.test}[split]
     if batches is None:

@@ -4,6 +4,8 @@ import time
 import traceback
 from dataclasses import dataclass
 
+import torch
+
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import locked
@@ -51,6 +53,12 @@ def execute(run: RunDirectory) -> Outcome:
         except UserError as error:
             status.end("failed", str(error))
             console.error(str(error))
+        except torch.OutOfMemoryError as error:
+            status.end("failed", str(out_of_memory(run, error)))
+            console.error(status.error or "")
+        except OSError as error:
+            status.end("failed", f"{type(error).__name__}: {error}")
+            console.error(f"{run.path} could not be written or read: {error}\n  what was saved before is whole")
         except Exception as error:
             status.end("failed", f"{type(error).__name__}: {error}")
             console.error(traceback.format_exc())
@@ -72,3 +80,16 @@ def _train(run: RunDirectory, status: Status, console: Console, stop: StopReques
         session.finish(progress)
     status.end("completed")
     return 0
+
+
+def out_of_memory(run: RunDirectory, error: torch.OutOfMemoryError) -> UserError:
+    """What to tell when the device's memory was not enough."""
+    config = run.config()
+    peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+    batch_size, accumulate = config["data"]["batch_size"], config["training"]["accumulate"]
+    return UserError(
+        f"the device is out of memory: {peak:.1f} GiB were in use at the most, with data.batch_size={batch_size}",
+        where=str(error).splitlines()[0],
+        fix=f"data.batch_size={max(batch_size // 2, 1)} with training.accumulate={2 * accumulate} trains the same; "
+        "device.precision=bf16 halves the activations",
+    )

@@ -16,7 +16,7 @@ from runner.data.loader import Batch
 from runner.training.parts import Parts
 from runner.training.progress import Plan, Progress
 from runner.training.recorder import Recorder
-from runner.training.scores import Scores
+from runner.training.scores import Scores, Seen
 from runner.training.signals import StopRequest
 
 T = TypeVar("T")
@@ -32,14 +32,14 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
         batches = parts.splits.train.epoch(progress.epoch, start=progress.batch)
         for window in islice(windows(batches, plan.accumulate), plan.steps_left(progress)):
             lr = parts.set_lr(progress.step)
-            grad_norm = train_step(parts, window, progress.epoch, plan.clip_norm, scores)
+            grad_norm = train_step(parts, window, progress, plan.clip_norm, scores)
             progress.step += 1
             progress.batch += len(window)
             recorder.stepped(progress)
             if progress.step % plan.log_every == 0:
                 recorder.log(progress, scores, lr, grad_norm)
             if stop.requested:
-                return recorder.save(progress, scores)
+                return recorder.save(progress, scores, planned=False)
             if recorder.save_is_due(progress):
                 recorder.save(progress, scores)
 
@@ -47,32 +47,41 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
         if parts.splits.val is not None:
             results["val"] = evaluate(parts, parts.splits.val.epoch(0), stop)
         if stop.requested:
-            return recorder.save(progress, scores)  # the epoch is trained; its validation is done again
-        scores = parts.new_scores()
+            return recorder.save(progress, scores, planned=False)  # trained; its validation is done again
+        scores = parts.new_scores(training=True)
         is_best = progress.end_epoch(results, plan.monitor)
         recorder.end_epoch(progress, is_best)
-        if is_best or progress.epoch % plan.save_every_epochs == 0 or plan.fulfilled(progress):
-            recorder.save(progress, scores, is_best=is_best)
+        if plan.save_after_epoch(progress):
+            recorder.save(progress, scores)
 
 
-def train_step(parts: Parts, window: list[Batch], epoch: int, clip_norm: float | None, scores: Scores) -> Tensor | None:
-    """One optimizer update from the micro-batches of a window; the norm of the gradient before it was cut, if it is cut.
+def train_step(
+    parts: Parts, window: list[Batch], progress: Progress, clip_norm: float | None, scores: Scores
+) -> Tensor | None:
+    """One optimizer update from the micro-batches of a window; the norm of the gradient before it was cut, if it is.
 
     Losses are means over samples, so each micro-batch counts by its size: a last window that is shorter, or whose last
     batch is smaller, gives the gradient of the same samples in one batch.
     """
     parts.model.train()
     parts.optimizer.zero_grad(set_to_none=True)
+    buffers = parts.copied_buffers() if parts.skip_nonfinite else None
     num_samples = sum(len(batch.indices) for batch in window)
+    seen = []
     for batch in window:
-        inputs, targets = parts.splits.prepare(batch, epoch, training=True)
+        inputs, targets = parts.splits.prepare(batch, progress.epoch, training=True)
         with parts.autocast():
             outputs = parts.forward(*inputs)
             loss = parts.loss(outputs, targets)
-        scores.add(loss, outputs, targets)
+        seen.append(Seen(loss.detach(), outputs.detach(), targets, batch.indices))
         if len(window) > 1:
             loss = loss * (len(batch.indices) / num_samples)
         parts.backward(loss)
+    if buffers is not None and not all(one.loss.isfinite() for one in seen):
+        parts.restore_buffers(buffers)
+        scores.skip()
+        return None
+    scores.add(seen, progress.step + 1)
     return parts.update(clip_norm)
 
 
@@ -86,7 +95,7 @@ def evaluate(parts: Parts, batches: Iterable[Batch], stop: StopRequest | None = 
         with parts.autocast():
             outputs = parts.forward(*inputs)
             loss = parts.loss(outputs, targets)
-        scores.add(loss, outputs, targets)
+        scores.add([Seen(loss, outputs, targets, batch.indices)])
         if stop is not None and stop.requested:
             break
     return scores.compute()

@@ -32,6 +32,8 @@ class Parts:
     steps_per_epoch: int
     splits: Splits
     scaler: torch.amp.GradScaler | None
+    skip_nonfinite: bool
+    """Leave out updates whose loss is not finite, instead of ending the run."""
     base_lrs: list[float] = field(init=False)
     autocast: Callable[[], AbstractContextManager[object]] = field(init=False)
 
@@ -47,9 +49,14 @@ class Parts:
         """The mean loss of a batch: a scalar."""
         return self.loss_fn(outputs, self.task.match(targets, outputs))
 
-    def new_scores(self) -> Scores:
-        """Empty scores for an epoch or a split."""
-        return Scores(self.task.new_metric(self.device.device))
+    def new_scores(self, training: bool = False) -> Scores:
+        """Empty scores for an epoch of training or for the evaluation of a split."""
+        return Scores(self.task.new_metric(self.device.device), counts_skipped=training and self.skip_nonfinite)
+
+    def is_finite(self) -> bool:
+        """Whether every weight is a finite number. Waits for the device."""
+        weights = [weight.detach() for weight in self.model.parameters() if weight.is_floating_point()]
+        return not weights or bool(torch.stack(torch._foreach_norm(weights, ord=float("inf"))).isfinite().all())
 
     def set_lr(self, step: int) -> float:
         """Set the learning rate for an update, counted from 0; the rate of the first parameter group is returned."""
@@ -77,6 +84,15 @@ class Parts:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         return grad_norm
+
+    def copied_buffers(self) -> list[Tensor]:
+        """What the model keeps besides weights, such as the running means of batch normalisation."""
+        return [buffer.clone() for buffer in self.model.buffers()]
+
+    def restore_buffers(self, copies: list[Tensor]) -> None:
+        """Go back to what ``copied_buffers`` gave."""
+        for buffer, copy in zip(self.model.buffers(), copies, strict=True):
+            buffer.copy_(copy)
 
     def state_dict(self) -> dict[str, Any]:
         """What of it changes in training."""

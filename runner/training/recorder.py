@@ -5,9 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
-from runner.runs.checkpoints import CheckpointStore
+from runner.errors import UserError
+from runner.runs.background import BackgroundSaver
 from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
+from runner.runs.store import Planned
 from runner.tracking.console import EpochRow
 from runner.tracking.tracker import Tracker
 from runner.training.parts import Parts
@@ -29,7 +31,7 @@ class Recorder:
         parts: Parts,
         plan: Plan,
         tracker: Tracker,
-        store: CheckpointStore,
+        saver: BackgroundSaver,
         status: Status,
         pictures: Pictures,
     ) -> None:
@@ -37,10 +39,11 @@ class Recorder:
         self.parts = parts
         self.plan = plan
         self.tracker = tracker
-        self.store = store
+        self.saver = saver
         self.status = status
         self.pictures = pictures
         self._num_batches = len(parts.splits.train)
+        self._columns = _columns(parts)
         self._saved_at = time.monotonic()
         self._epoch_started = time.monotonic()
 
@@ -83,12 +86,8 @@ class Recorder:
 
     def append_row(self, progress: Progress, results: Results, lr: float | None, seconds: float | None) -> None:
         """A row of ``metrics.csv``. Every row has the columns of every split, so that the header never changes."""
-        names = list(self.parts.new_scores().compute())
-        parts = self.parts.splits
-        splits = {"train": True, "val": parts.val is not None, "test": parts.test is not None}
         row: dict[str, Any] = {"epoch": progress.epoch, "step": progress.step, "lr": "" if lr is None else lr}
-        for split in (split for split, there in splits.items() if there):
-            row |= {f"{split}/{name}": results.get(split, {}).get(name, "") for name in names}
+        row |= {f"{split}/{name}": results.get(split, {}).get(name, "") for split, name in self._columns}
         row["seconds"] = "" if seconds is None else round(seconds, 3)
         self.tracker.csv.append(row)
 
@@ -99,8 +98,17 @@ class Recorder:
             return True
         return every_minutes is not None and time.monotonic() - self._saved_at >= 60 * every_minutes
 
-    def save(self, progress: Progress, scores: Scores, is_best: bool = False) -> None:
-        """Write a checkpoint with all that a bit-exact continuation needs."""
+    def save(self, progress: Progress, scores: Scores, planned: bool = True) -> None:
+        """Save all that a bit-exact continuation needs: copied now, written while training goes on.
+
+        Args:
+            progress: Where training stands.
+            scores: Those of the running epoch.
+            planned: Whether the plan wants this checkpoint, or the run is about to stop on request.
+
+        Raises:
+            UserError: If the loss or a weight is not finite: such a state never takes the place of a good one.
+        """
         state = {
             "format": FORMAT,
             "progress": progress.state_dict(),
@@ -110,7 +118,15 @@ class Recorder:
             "tracker": self.tracker.position(),
             "normalize": self.parts.splits.normalize,
         }
-        self.store.save(state, best=is_best)
+        if not self.parts.is_finite():
+            raise UserError(
+                f"a weight is no longer finite after step {progress.step}",
+                expected="finite numbers; checkpoints/last.pt is from before that step",
+                fix="a smaller optimizer.lr, regularization=[clip], or device.precision=fp32",
+            )
+        epoch = None if progress.batch else progress.epoch
+        ranking = tuple(step for _, step in progress.ranking)
+        self.saver.save(state, Planned(progress.step, epoch, ranking) if planned else None)
         self._saved_at = time.monotonic()
         self.status.epoch, self.status.step = progress.epoch, progress.step
         self.status.write(self.run.status_file)
@@ -118,6 +134,13 @@ class Recorder:
     def _scalars(self, values: dict[str, float], step: int) -> None:
         if self.tracker.tensorboard is not None:
             self.tracker.tensorboard.scalars(values, step)
+
+
+def _columns(parts: Parts) -> list[tuple[str, str]]:
+    """Split and metric of every figure that a run can come to."""
+    there = {"val": parts.splits.val is not None, "test": parts.splits.test is not None}
+    columns = [("train", name) for name in parts.new_scores(training=True).compute()]
+    return columns + [(split, name) for split in there if there[split] for name in parts.new_scores().compute()]
 
 
 def flatten(results: Results) -> dict[str, float]:

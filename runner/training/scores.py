@@ -1,14 +1,28 @@
 """The running loss and metrics of a split, kept on the device and read only at log points."""
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from runner.errors import UserError, listing
 from runner.training.metrics import Metric
 
 _HELD_ELEMENTS = 1_000_000
 """Outputs held back before they are counted: few enough to be small beside a model, many enough to count rarely."""
+
+
+class Seen(NamedTuple):
+    """A batch that went through the model."""
+
+    loss: Tensor
+    """Its mean loss, a scalar."""
+    outputs: Tensor
+    targets: Tensor
+    indices: Tensor
+    """(B,) ids of its samples."""
 
 
 class Scores:
@@ -16,72 +30,111 @@ class Scores:
 
     A step only appends to lists; the arithmetic is done for many steps at once. Every sum is taken batch by batch in
     their order, so the figures do not depend on when they were read or saved.
+
+    Args:
+        metric: Empty.
+        counts_skipped: Whether updates may be skipped, and are then counted as ``skipped``.
     """
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, metric: Metric, counts_skipped: bool = False) -> None:
         self.metric = metric
         self.samples = 0
+        self.skipped = 0
+        self._counts_skipped = counts_skipped
         self._loss_sum = 0.0
-        self._losses: list[tuple[Tensor, int]] = []
-        self._held: list[tuple[Tensor, Tensor]] = []
-        self._held_elements = 0
-        self._since_mark = (0.0, 0)
+        self._unread: list[tuple[Tensor, Tensor, int | None]] = []
+        self._uncounted: list[Seen] = []
+        self._uncounted_elements = 0
+        self._at_mark = (0.0, 0)
 
-    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Note a batch: its mean loss (a scalar), raw outputs and targets."""
-        size = len(targets)
-        self.samples += size
-        self._losses.append((loss.detach(), size))
-        self._held.append((outputs.detach(), targets))
-        self._held_elements += outputs.numel()
-        if self._held_elements >= _HELD_ELEMENTS:
+    def add(self, batches: Sequence[Seen], step: int | None = None) -> None:
+        """Note the batches of an update (counted from 1), or of an evaluation (None)."""
+        for seen in batches:
+            self.samples += len(seen.indices)
+            self._unread.append((seen.loss, seen.indices, step))
+            self._uncounted.append(seen)
+            self._uncounted_elements += seen.outputs.numel()
+        if self._uncounted_elements >= _HELD_ELEMENTS:
             self._count()
 
+    def skip(self) -> None:
+        """Note an update that was left out."""
+        self.skipped += 1
+
     def loss(self) -> float:
-        """Mean loss over all samples so far. Waits for the device."""
+        """Mean loss over all samples so far; NaN when there are none. Waits for the device.
+
+        Raises:
+            UserError: If the loss of an update is not finite.
+        """
         self._read_losses()
-        return self._loss_sum / max(self.samples, 1)
+        return self._loss_sum / self.samples if self.samples else math.nan
 
     def loss_since_mark(self) -> float:
-        """Mean loss since the last call, for a training curve; NaN if nothing was added. Waits for the device."""
+        """Mean loss since the last call, for a training curve; NaN if nothing was added. Waits for the device.
+
+        Raises:
+            UserError: If the loss of an update is not finite.
+        """
         self._read_losses()
-        before, samples_before = self._since_mark
-        self._since_mark = (self._loss_sum, self.samples)
+        loss_before, samples_before = self._at_mark
+        self._at_mark = (self._loss_sum, self.samples)
         samples = self.samples - samples_before
-        return (self._loss_sum - before) / samples if samples else float("nan")
+        return (self._loss_sum - loss_before) / samples if samples else math.nan
 
     def compute(self) -> dict[str, float]:
-        """``loss`` and every metric, by name. Waits for the device."""
+        """``loss`` and every metric, by name. Waits for the device.
+
+        Raises:
+            UserError: If the loss of an update is not finite.
+        """
         self._count()
-        return {"loss": self.loss(), **self.metric.compute()}
+        skipped = {"skipped": self.skipped} if self._counts_skipped else {}
+        return {"loss": self.loss(), **self.metric.compute(), **skipped}
 
     def _read_losses(self) -> None:
-        if not self._losses:
+        if not self._unread:
             return
-        values = torch.stack([loss for loss, _ in self._losses]).tolist()
-        for value, (_, size) in zip(values, self._losses, strict=True):
-            self._loss_sum += value * size
-        self._losses.clear()
+        values = torch.stack([loss for loss, _, _ in self._unread]).tolist()
+        for value, (_, indices, step) in zip(values, self._unread, strict=True):
+            if step is not None and not math.isfinite(value):
+                raise _not_finite(value, step, indices)
+            self._loss_sum += value * len(indices)
+        self._unread.clear()
 
     def _count(self) -> None:
-        for outputs, targets in self._held:
-            self.metric.update(outputs, targets)
-        self._held.clear()
-        self._held_elements = 0
+        for seen in self._uncounted:
+            self.metric.update(seen.outputs, seen.targets)
+        self._uncounted.clear()
+        self._uncounted_elements = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint within an epoch keeps. Waits for the device."""
+        """What a checkpoint within an epoch keeps. Waits for the device.
+
+        Raises:
+            UserError: If the loss of an update is not finite.
+        """
         self._read_losses()
         self._count()
         return {
             "samples": self.samples,
+            "skipped": self.skipped,
             "loss_sum": self._loss_sum,
-            "mark": list(self._since_mark),
+            "mark": list(self._at_mark),
             "metric": self.metric.state.cpu(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
-        self.samples, self._loss_sum = state["samples"], state["loss_sum"]
-        self._since_mark = (state["mark"][0], state["mark"][1])
+        self.samples, self.skipped, self._loss_sum = state["samples"], state["skipped"], state["loss_sum"]
+        self._at_mark = (state["mark"][0], state["mark"][1])
         self.metric.state.copy_(state["metric"])
+
+
+def _not_finite(value: float, step: int, indices: Tensor) -> UserError:
+    return UserError(
+        f"the loss of step {step} is {value}",
+        where=f"the batch of samples {listing(indices.tolist(), limit=64)}",
+        expected="a finite number; checkpoints/last.pt is from before that step",
+        fix="a smaller optimizer.lr, regularization=[clip], device.precision=fp32, or training.nonfinite=skip",
+    )

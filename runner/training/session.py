@@ -9,9 +9,10 @@ from pathlib import Path
 from runner.config.leaves import leaves
 from runner.config.paths import make_importable
 from runner.config.schema import RunConfig
-from runner.runs.checkpoints import CheckpointStore
+from runner.runs.background import BackgroundSaver
 from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
+from runner.runs.store import CheckpointStore, Retention
 from runner.tracking.console import Console
 from runner.tracking.metrics_csv import MetricsCsv
 from runner.tracking.tensorboard import TensorBoard
@@ -35,7 +36,7 @@ class Session:
     parts: Parts
     plan: Plan
     tracker: Tracker
-    store: CheckpointStore
+    saver: BackgroundSaver
     recorder: Recorder
 
     def restore(self) -> tuple[Progress, Scores]:
@@ -44,13 +45,15 @@ class Session:
         Raises:
             UserError: If there are checkpoints, but none is whole.
         """
-        saved, damaged = self.store.newest()
+        saved, damaged = self.saver.store.newest()
         for line in damaged:
             self.tracker.console.warn(line)
-        scores = self.parts.new_scores()
+        scores = self.parts.new_scores(training=True)
         if saved is None:
+            self.saver.store.forget_after(0)
             self.tracker.rewind(None)
             return Progress(), scores
+        self.saver.store.forget_after(saved["progress"]["step"])
         self.tracker.rewind(saved["tracker"])
         self.parts.load_state_dict(saved)
         scores.load_state_dict(saved["scores"])
@@ -61,8 +64,9 @@ class Session:
 
     def finish(self, progress: Progress) -> None:
         """Evaluate the best checkpoint on the test split, and sum the run up."""
+        self.saver.wait()
         name = "best" if progress.best is not None else "last"
-        best = self.store.load(name)
+        best = self.saver.store.load(name)
         at_best = Progress(**best["progress"])
         results = at_best.results
         if self.config.training.test and self.parts.splits.test is not None:
@@ -102,15 +106,21 @@ def open_session(run: RunDirectory, status: Status, console: Console) -> Iterato
     tracking = config.tracking
     board = TensorBoard(run.tensorboard, console.warn) if tracking.tensorboard else None
     tracker = Tracker(console, MetricsCsv(run.metrics_file), board)
-    store = CheckpointStore(run.checkpoints)
+    store = checkpoint_store(run, config)
     pictures = Pictures(tracking.images, tracking.histograms_every, tracking.graph)
     status.epochs, status.monitor = plan.epochs, plan.monitor.metric
     try:
-        yield Session(
-            run, config, parts, plan, tracker, store, Recorder(run, parts, plan, tracker, store, status, pictures)
-        )
+        with BackgroundSaver(store) as saver:
+            recorder = Recorder(run, parts, plan, tracker, saver, status, pictures)
+            yield Session(run, config, parts, plan, tracker, saver, recorder)
     finally:
         tracker.close()
+
+
+def checkpoint_store(run: RunDirectory, config: RunConfig) -> CheckpointStore:
+    """The checkpoints of a run, with its rule of what stays."""
+    rule = config.checkpoint
+    return CheckpointStore(run.checkpoints, Retention(rule.keep_last, rule.keep_best, rule.keep_every))
 
 
 def import_paths(run: RunDirectory) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The sources on published data. Skipped where the folder that holds them is not there; each rule has a twin on made data."""
+"""The sources on published data; skipped where there are none beside the checkout."""
 
 from pathlib import Path
 

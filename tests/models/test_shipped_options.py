@@ -81,14 +81,6 @@ def test_a_loss_gives_the_value_computed_by_hand(option, batch, expected):
     assert build(composed("loss", option))(*batch).item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize(("option", "key"), [("cross_entropy", "weight"), ("nll", "weight"), ("bce", "pos_weight")])
-def test_a_loss_takes_factors_as_its_comment_says(option, key):
-    text = (CONF / "loss" / f"{option}.yaml").read_text()
-    node = composed("loss", option)
-    node[key] = OmegaConf.to_container(OmegaConf.create(text[text.index("{") : text.index("}") + 1]))
-    assert getattr(build(node), key).tolist() == ([3.0] if option == "bce" else [1.0, 3.0])
-
-
 @pytest.mark.parametrize(
     "path",
     sorted(CONF.glob("model/*.yaml")) + sorted(CONF.glob("init/*.yaml")) + sorted(CONF.glob("loss/*.yaml")),

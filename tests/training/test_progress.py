@@ -36,9 +36,21 @@ def test_an_equal_score_is_no_improvement() -> None:
     assert run_epochs([0.5, 0.5], monitor())[1] == [True, False]
 
 
-def test_a_change_up_to_min_delta_is_no_improvement() -> None:
-    assert run_epochs([0.5, 0.5625, 0.625], monitor(min_delta=0.125))[1] == [True, False, False]
-    assert run_epochs([0.5, 0.75], monitor(min_delta=0.125))[1] == [True, True]
+def test_a_change_up_to_min_delta_is_the_best_but_does_not_count_for_patience() -> None:
+    progress, best = run_epochs([0.5, 0.5625, 0.625], monitor(min_delta=0.125))
+    assert best == [True, True, True]
+    assert (progress.best, progress.stale_epochs) == (0.625, 2)
+    progress, _ = run_epochs([0.5, 0.5625, 0.75], monitor(min_delta=0.125))
+    assert progress.stale_epochs == 0
+
+
+def test_the_best_epochs_are_ranked_and_of_equals_the_earlier_comes_first() -> None:
+    rule = Monitor("val/accuracy", True, 0.0, None, keep=2)
+    progress = Progress()
+    for step, score in ((10, 0.5), (20, 0.7), (30, 0.7), (40, 0.6), (50, math.nan)):
+        progress.step = step
+        progress.end_epoch({"val": {"accuracy": score}}, rule)
+    assert progress.ranking == [(0.7, 20), (0.7, 30)]
 
 
 def test_nan_is_never_the_best() -> None:

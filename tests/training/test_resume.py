@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from runner.runs.checkpoints import CheckpointStore
 from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
+from runner.runs.store import CheckpointStore, Retention
 from runner.training.execute import execute
 from runner.training.progress import Progress
 from runner.training.recorder import Recorder
@@ -45,7 +45,7 @@ def execute_to_the_end(run: RunDirectory) -> list[int]:
 
 def result(run: RunDirectory) -> dict[str, Any]:
     """Everything that a run came to, but for times and places."""
-    state = CheckpointStore(run.checkpoints).load("last")
+    state = CheckpointStore(run.checkpoints, Retention(2, 1, None)).load("last")
     state.pop("tracker")  # byte counts of files that hold times
     rows = list(csv.DictReader(run.metrics_file.read_text().splitlines()))
     for row in rows:
@@ -53,7 +53,7 @@ def result(run: RunDirectory) -> dict[str, Any]:
     status = Status.read(run.status_file)
     return {
         "last": state,
-        "best": CheckpointStore(run.checkpoints).load("best")["model"],
+        "best": CheckpointStore(run.checkpoints, Retention(2, 1, None)).load("best")["model"],
         "rows": rows,
         "events": events(run.tensorboard),
         "status": (status.state, status.epoch, status.step, status.best, status.best_epoch, status.metrics),

@@ -1,45 +1,78 @@
 """Running scores: the same to the last bit, whenever they are read or saved."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.errors import UserError
 from runner.training import scores as scores_module
 from runner.training.metrics import ClassificationMetrics, RegressionMetrics
-from runner.training.scores import Scores
+from runner.training.scores import Scores, Seen
 
 CPU = torch.device("cpu")
 
 
-def batches(seed: int, sizes: list[int]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def seen(loss: float, size: int) -> list[Seen]:
+    """A batch of a mean loss, whose outputs and targets do not matter."""
+    return [Seen(torch.tensor(loss), torch.zeros(size, 2), torch.zeros(size, dtype=torch.int64), torch.arange(size))]
+
+
+def batches(seed: int, sizes: list[int]) -> list[Seen]:
     generator = torch.Generator().manual_seed(seed)
     return [
-        (
+        Seen(
             torch.rand((), generator=generator),
-            torch.randn(n, 1, generator=generator),
-            torch.randn(n, generator=generator),
+            torch.randn(size, 1, generator=generator),
+            torch.randn(size, generator=generator),
+            torch.arange(size),
         )
-        for n in sizes
+        for size in sizes
     ]
 
 
 def test_the_mean_loss_weighs_batches_by_their_size() -> None:
     scores = Scores(ClassificationMetrics(2, CPU))
-    scores.add(torch.tensor(1.0), torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64))
-    scores.add(torch.tensor(5.0), torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+    scores.add(seen(1.0, 3))
+    scores.add(seen(5.0, 1))
     assert scores.loss() == 2.0
 
 
 def test_the_curve_shows_the_mean_since_the_last_point() -> None:
     scores = Scores(ClassificationMetrics(2, CPU))
-    targets = torch.zeros(1, dtype=torch.int64)
-    for loss in (1.0, 3.0):
-        scores.add(torch.tensor(loss), torch.zeros(1, 2), targets)
+    scores.add(seen(1.0, 1))
+    scores.add(seen(3.0, 1))
     assert scores.loss_since_mark() == 2.0
-    scores.add(torch.tensor(7.0), torch.zeros(1, 2), targets)
+    scores.add(seen(7.0, 1))
     assert scores.loss_since_mark() == 7.0
     assert scores.loss() == pytest.approx(11 / 3)
+
+
+def test_without_samples_there_is_no_loss() -> None:
+    assert math.isnan(Scores(ClassificationMetrics(2, CPU)).loss())
+
+
+def test_a_training_loss_that_is_not_finite_is_told_with_its_step_and_samples() -> None:
+    scores = Scores(ClassificationMetrics(2, CPU))
+    scores.add(seen(1.0, 2), step=4)
+    scores.add(seen(math.nan, 3), step=5)
+    with pytest.raises(UserError, match=r"the loss of step 5 is nan\n  where:    the batch of samples 0, 1, 2\n"):
+        scores.loss_since_mark()
+
+
+def test_a_validation_loss_that_is_not_finite_is_a_figure() -> None:
+    scores = Scores(ClassificationMetrics(2, CPU))
+    scores.add(seen(math.inf, 2))
+    assert scores.compute()["loss"] == math.inf
+
+
+def test_skipped_updates_are_counted_where_updates_may_be_skipped() -> None:
+    scores = Scores(ClassificationMetrics(2, CPU), counts_skipped=True)
+    scores.skip()
+    assert scores.compute()["skipped"] == 1
+    assert "skipped" not in Scores(ClassificationMetrics(2, CPU)).compute()
 
 
 @settings(max_examples=30, deadline=None)
@@ -58,9 +91,9 @@ def test_reading_and_saving_on_the_way_changes_no_bit(
     with pytest.MonkeyPatch.context() as patch:
         for number, batch in enumerate(batches(seed, sizes)):
             patch.setattr(scores_module, "_HELD_ELEMENTS", 1_000_000)
-            undisturbed.add(*batch)
+            undisturbed.add([batch], number)
             patch.setattr(scores_module, "_HELD_ELEMENTS", held)
-            disturbed.add(*batch)
+            disturbed.add([batch], number)
             if number in reads:
                 disturbed.loss()
             if number in saves:
