@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,8 @@ def locate(target: str) -> Any:
                     nearest=nearest(name, dir(found)),
                 )
             found = getattr(found, name)
+            if inspect.ismodule(found):  # torch.os.system is not torch's: what a module imports is no part of it
+                raise UserError(f"_target_: {target} does not exist: {name} is no part of {module_name}")
         return found
     raise UserError(
         f"_target_: {target} cannot be imported: there is no module {parts[0]}",

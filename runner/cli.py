@@ -11,6 +11,7 @@ from runner import __version__
 COMMANDS = {
     "train": "compose a run, freeze it into its own directory, and train it (-m sweeps)",
     "resume": "go on with a run from where it stands",
+    "reproduce": "run a run again from its own record, and compare to the last bit",
     "eval": "metrics of a checkpoint on a split",
     "summary": "layers, shapes, parameters and memory of a model, without training",
     "ls": "the runs: state, progress, best value",

@@ -43,7 +43,6 @@ def new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ru
         from runner.config.paths import Places
         from runner.launch.single import freeze
 
-        places = Places.find(None, tmp_path)
-        return freeze(Composer(places).compose(typed), places)
+        return freeze(Composer(Places.find(None, tmp_path)).compose(typed))
 
     return make

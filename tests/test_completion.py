@@ -78,7 +78,7 @@ def test_what_stands_before_the_program_does_not_matter(before: str, offered: Of
 def test_flags_are_those_of_the_command_s_own_help(offered: Offered) -> None:
     assert offered("runner train --c") == ["--cfg", "--config-dir"]
     assert set(offered("runner train -")) >= {"-m", "--multirun", "-cd", "--config-dir", "--cfg", "--info", "--resolve"}
-    assert set(offered("runner eval --")) == {"--help", "--split", "--checkpoint", "--json"}
+    assert set(offered("runner eval --")) == {"--help", "--split", "--checkpoint", "--json", "--trust"}
     assert set(offered("runner ls --")) == {"--help", "--json"}
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.commands.arguments import add_trust, trust_from
 from runner.runs.directory import RunDirectory
 
 
@@ -16,6 +17,7 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--split", choices=["train", "val", "test"], default="test", help="default: test")
     parser.add_argument("--checkpoint", default="best", metavar="best|last|FILE", help="default: best")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    add_trust(parser)
     options = parser.parse_args(args)
     run = RunDirectory.open(options.dir)
 
@@ -23,7 +25,7 @@ def main(args: Sequence[str]) -> int:
     from runner.training.evaluation import evaluate_run
 
     console = Console(stream=sys.stderr if options.json else sys.stdout)
-    figures, samples, epoch = evaluate_run(run, options.split, options.checkpoint, console)
+    figures, samples, epoch = evaluate_run(run, options.split, options.checkpoint, trust_from(options.trust), console)
     if options.json:
         record = {"run": str(run.path), "split": options.split, "checkpoint": options.checkpoint, "epoch": epoch}
         print(json.dumps({**record, "samples": samples, "metrics": figures}, indent=2))

@@ -17,12 +17,12 @@ def main(args: Sequence[str]) -> int:
         return 0
     from runner.config.compose import Composer
     from runner.config.flags import parse
-    from runner.config.paths import Places, make_importable
+    from runner.config.paths import Places
 
     flags = parse(args)
     places = Places.find(flags.config_dir, Path.cwd())
     composed = Composer(places).compose(flags.overrides)
-    make_importable(places.import_paths)
+    places.trust(everything=True).make_importable()
 
     from runner.training.summary import summarise
 

@@ -29,11 +29,13 @@ def main(args: Sequence[str]) -> int:
 
         return sweep(composer, flags.overrides)
 
-    composed = composer.compose(flags.overrides)
     from runner.launch.single import execute_here, freeze
+    from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
 
-    run = freeze(composed, places)
-    return execute_here(run)
+    composed = composer.compose(flags.overrides)
+    stop = StopRequest()
+    with stop.listening(*SCHEDULER_SIGNALS):
+        return execute_here(freeze(composed), places.trust(everything=True), stop)
 
 
 def _config_dir(args: Sequence[str]) -> str | None:

@@ -30,6 +30,7 @@ _EXPECTED = {
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of {le} or less",
     "literal_error": "{expected}",
+    "union_tag_invalid": "{expected_tags}",
     "too_short": "at least {min_length} entries",
     "too_long": "at most {max_length} entries",
     "model_type": "a node with keys of its own",

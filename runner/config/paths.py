@@ -1,10 +1,10 @@
 """Where configuration files and the user's code are looked for."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import UserError
+from runner.trust import Trust
 
 
 def shipped_conf() -> Path:
@@ -40,14 +40,11 @@ class Places:
         beside = (user.parent, *sorted(folder for folder in user.iterdir() if folder.is_dir()))
         return cls((user, shipped), tuple(dict.fromkeys((current, *beside))))
 
+    def trust(self, packages: tuple[str, ...] = (), *, everything: bool = False) -> Trust:
+        """What may be imported with these folders."""
+        return Trust(self.import_paths, packages, everything)
+
     def file_of(self, group: str, option: str) -> Path | None:
         """The YAML file of an option: the user's, if both have one."""
         files = (conf / group / f"{option}.yaml" for conf in self.conf_dirs)
         return next((file for file in files if file.is_file()), None)
-
-
-def make_importable(folders: tuple[Path, ...] | list[Path]) -> None:
-    """Let ``_target_`` find the user's modules. Installed packages keep their names: the folders come last."""
-    for folder in folders:
-        if str(folder) not in sys.path:
-            sys.path.append(str(folder))

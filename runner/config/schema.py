@@ -6,7 +6,7 @@ except beside a ``_target_`` of the user's own, whose arguments only that target
 
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from runner.config.types import (
     BelowOne,
@@ -22,7 +22,7 @@ from runner.config.types import (
     Target,
     Whole,
 )
-from runner.models.choices import ActivationName, InitMethod, LayerType, PoolName
+from runner.models.choices import ActivationName, LayerType, PoolName
 
 TaskName = Literal["classification", "binary", "multilabel", "regression", "segmentation"]
 
@@ -202,11 +202,70 @@ MODELS: dict[str, type[Model]] = {
 """The shipped models, by their ``_target_``."""
 
 
-class Fill(Node):
-    """A method of ``torch.nn.init`` and its arguments, which are checked when it is called."""
+class ConstantFill(Node):
+    method: Literal["constant"]
+    val: Float
 
-    model_config = ConfigDict(extra="allow")
-    method: InitMethod
+
+class UniformFill(Node):
+    method: Literal["uniform"]
+    a: Float
+    b: Float
+
+
+class NormalFill(Node):
+    method: Literal["normal"]
+    mean: Float
+    std: NotNegative
+
+
+class TruncatedNormalFill(Node):
+    method: Literal["truncated_normal"]
+    mean: Float
+    std: Positive
+    a: Float
+    b: Float
+
+
+class GainFill(Node):
+    method: Literal["xavier_uniform", "xavier_normal", "orthogonal"]
+    gain: Positive
+
+
+class KaimingFill(Node):
+    method: Literal["kaiming_uniform", "kaiming_normal"]
+    nonlinearity: Literal["relu", "leaky_relu", "selu", "tanh", "sigmoid", "linear"]
+    a: NotNegative
+    mode: Literal["fan_in", "fan_out"]
+
+
+class SparseFill(Node):
+    method: Literal["sparse"]
+    sparsity: Share
+    std: Positive
+
+
+class EyeFill(Node):
+    method: Literal["eye"]
+
+
+class DiracFill(Node):
+    method: Literal["dirac"]
+    groups: Count
+
+
+Fill = Annotated[
+    ConstantFill
+    | UniformFill
+    | NormalFill
+    | TruncatedNormalFill
+    | GainFill
+    | KaimingFill
+    | SparseFill
+    | EyeFill
+    | DiracFill,
+    Field(discriminator="method"),
+]
 
 
 class InitRule(Node):
@@ -248,7 +307,7 @@ class CrossEntropyLoss(Target):
 
 class DiceLoss(Target):
     target: Literal["runner.losses.DiceLoss"] = Field(alias="_target_")
-    smooth: NotNegative
+    smooth: Positive
     include_background: bool
     ignore_index: Int
 
@@ -263,7 +322,7 @@ class Term(Node):
 
 class WeightedSum(Target):
     target: Literal["runner.losses.WeightedSum"] = Field(alias="_target_")
-    terms: dict[str, Term]
+    terms: Annotated[dict[str, Term], Field(min_length=1)]
 
 
 # --- optimization -----------------------------------------------------------------------------------------------------

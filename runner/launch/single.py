@@ -4,12 +4,14 @@ import sys
 from pathlib import Path
 
 from runner.config.compose import Composed
-from runner.config.paths import Places
+from runner.errors import UserError
 from runner.runs import provenance
 from runner.runs.directory import RunDirectory, create, timestamped
+from runner.training.signals import StopRequest
+from runner.trust import Trust
 
 
-def freeze(composed: Composed, places: Places, wanted: Path | None = None) -> RunDirectory:
+def freeze(composed: Composed, wanted: Path | None = None) -> RunDirectory:
     """Make the run directory of a composed configuration, after the last check that needs torch: is the device there?
 
     Raises:
@@ -27,13 +29,19 @@ def freeze(composed: Composed, places: Places, wanted: Path | None = None) -> Ru
         config,
         typed=composed.typed,
         choices=composed.choices,
-        provenance=provenance.collect(["runner", *sys.argv[1:]], Path.cwd(), places.import_paths),
+        provenance=provenance.collect(["runner", *sys.argv[1:]], Path.cwd()),
         exactly=exactly,
     )
 
 
-def execute_here(run: RunDirectory) -> int:
+def execute_here(run: RunDirectory, trust: Trust, stop: StopRequest) -> int:
     """Execute a run directory in this process; give the exit code."""
     from runner.training.execute import execute
 
-    return execute(run).exit_code
+    try:
+        return execute(run, trust, stop).exit_code
+    except UserError:
+        raise
+    except OSError as error:
+        print(f"{run.path} cannot be executed: {error}", file=sys.stderr)
+        return 1

@@ -17,6 +17,7 @@ from runner.launch.single import freeze
 from runner.runs.directory import plain_name, timestamped
 from runner.runs.status import Status
 from runner.tracking.formatting import duration, number, table
+from runner.training.signals import StopRequest
 
 _QUIET = ["hydra/hydra_logging=none", "hydra/job_logging=none"]
 
@@ -41,6 +42,7 @@ def sweep(composer: Composer, typed: Sequence[str]) -> int:
     folder = _make_folder(composed[0], typed, points)
     differing = _differing(points)
     runs: list[Path] = []
+    trust = composer.places.trust(everything=True)
 
     def trial(_: DictConfig) -> float | None:
         from runner.training.execute import execute
@@ -49,9 +51,9 @@ def sweep(composer: Composer, typed: Sequence[str]) -> int:
         point = list(hydra.overrides.task)
         values = {key.rpartition(".")[2]: value for key, value in _values(point).items() if key in differing}
         name = "-".join([f"{hydra.job.num:04d}", *(f"{key}-{value}" for key, value in values.items())])
-        run = freeze(composer.compose(point), composer.places, folder / "runs" / plain_name(name))
+        run = freeze(composer.compose(point), folder / "runs" / plain_name(name))
         runs.append(run.path)
-        outcome = execute(run)
+        outcome = execute(run, trust, StopRequest())
         if outcome.status.state == "interrupted":
             raise _StoppedError(outcome.exit_code)
         return outcome.status.best

@@ -1,6 +1,7 @@
 """Saving while training goes on: the state is copied at the step boundary and written by a thread."""
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -12,10 +13,15 @@ class BackgroundSaver:
     """Writes one checkpoint at a time. Leaving the ``with`` block waits for the last one.
 
     A write that failed is an error of the run: it is raised by the next ``save`` or ``wait``.
+
+    Args:
+        store: Where checkpoints go.
+        check: Called before each save; what it raises keeps the state from being written.
     """
 
-    def __init__(self, store: CheckpointStore) -> None:
+    def __init__(self, store: CheckpointStore, check: Callable[[], None] = lambda: None) -> None:
         self.store = store
+        self._check = check
         self._snapshot = Snapshot()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -27,6 +33,7 @@ class BackgroundSaver:
             OSError: If the write before it failed.
         """
         self.wait()
+        self._check()
         copied = self._snapshot.take(state)
         # Not a daemon: the interpreter does not end in the middle of a write.
         self._thread = threading.Thread(target=self._write, args=(copied, planned), name="checkpoint")

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from runner.errors import UserError
+from runner.runs import provenance as provenance_of
 from runner.runs.files import sync_folder, write_json
 from runner.runs.status import Status
 
@@ -162,3 +163,15 @@ def _rename_to_free(draft: Path, wanted: Path, exactly: bool) -> Path:
                     fix=f"runner resume {wanted}, or another run_dir",
                 ) from error
         number += 1
+
+
+def again(old: RunDirectory, command: Sequence[str]) -> RunDirectory:
+    """A new run directory beside ``old`` with the same frozen configuration."""
+    record = yaml.safe_load(old.overrides_file.read_text())
+    return create(
+        old.path.resolve().with_name(f"{old.path.resolve().name}-again"),
+        old.config(),
+        typed=record["typed"],
+        choices=record["choices"],
+        provenance={**provenance_of.collect(command, Path.cwd()), "repeats": str(old.path)},
+    )

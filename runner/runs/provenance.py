@@ -1,40 +1,93 @@
 """How a run came about: what it takes to explain, or to repeat, its result."""
 
+import json
 import os
 import platform
+import socket
 import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from runner.runs.files import write_json
 from runner.runs.status import now
 
 
-def collect(command: Sequence[str], project: Path, import_paths: Sequence[Path]) -> dict[str, Any]:
-    """The record of a command, without importing torch.
+def collect(command: Sequence[str], project: Path) -> dict[str, Any]:
+    """What is known when a run directory is made.
 
     Args:
         command: The command line as typed.
         project: The folder of the user's code; its git state is recorded.
-        import_paths: Folders from which the run may import the user's code.
     """
     return {
         "command": list(command),
-        "directory": str(project),
-        "import_paths": [str(path) for path in import_paths],
         "created": now(),
+        "directory": str(project),
         "git": git_state(project),
-        "python": sys.version,
+        "executions": [],
+    }
+
+
+def surroundings(project: Path) -> dict[str, Any]:
+    """The code, the packages and the machine of an execution, as far as they are known without torch."""
+    return {
+        "git": git_state(project),
+        "python": platform.python_version(),
         "packages": packages(),
         "platform": platform.platform(),
+        "host": socket.gethostname(),
         "cpu": cpu_name(),
         "cpu_count": os.cpu_count(),
-        "thread_variables": {
-            name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ
-        },
+        "driver": gpu_driver(),
     }
+
+
+def note_execution(path: Path, facts: Mapping[str, Any]) -> list[str]:
+    """Add an execution to ``provenance.json``; what differs from the one before it is told, a line each.
+
+    Args:
+        path: The file.
+        facts: The surroundings, and what only an execution knows: device, threads, the data's fingerprint.
+    """
+    record = json.loads(path.read_text())
+    before = record["executions"][-1] if record["executions"] else {**facts, "git": record["git"]}
+    record["executions"].append({"started": now(), **facts})
+    write_json(path, record)
+    return differences(before, facts)
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """What is not the same in two records of surroundings, in words."""
+    told = []
+    if one.get("data") != other.get("data"):
+        told.append("the data has changed: its fingerprint is another")
+    told += _git_differences(one.get("git"), other.get("git"))
+    told += [
+        f"package {name}: {one['packages'].get(name, 'absent')}, now {other['packages'].get(name, 'absent')}"
+        for name in sorted({*one["packages"], *other["packages"]})
+        if one["packages"].get(name) != other["packages"].get(name)
+    ]
+    names = ("python", "platform", "cpu", "device", "gpu", "driver", "cuda", "threads")
+    told += [f"{name}: {one.get(name)}, now {other.get(name)}" for name in names if one.get(name) != other.get(name)]
+    return told
+
+
+def _git_differences(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> list[str]:
+    if one is None or other is None:
+        return [] if one == other else ["the code is no longer in the same git checkout"]
+    told = []
+    if one["commit"] != other["commit"]:
+        told.append(f"the code is of another commit: {one['commit'][:10]}, now {other['commit'][:10]}")
+    if one["patch"] != other["patch"]:
+        files = sorted(_patched(one["patch"]) | _patched(other["patch"]))
+        told.append(f"the code has other uncommitted changes: {', '.join(files)}")
+    return told
+
+
+def _patched(patch: str) -> set[str]:
+    return {line.removeprefix("+++ b/") for line in patch.splitlines() if line.startswith("+++ b/")}
 
 
 def packages() -> dict[str, str]:
@@ -50,6 +103,15 @@ def cpu_name() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def gpu_driver() -> str | None:
+    """The version of the NVIDIA driver, where there is one."""
+    try:
+        lines = Path("/proc/driver/nvidia/version").read_text().splitlines()
+    except OSError:
+        return None
+    return lines[0].strip() if lines else None
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

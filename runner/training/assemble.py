@@ -65,7 +65,9 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
     Raises:
         UserError: If it cannot take these samples or its output does not suit the task.
     """
-    model: nn.Module = build(config.model.node()).to(device.device)
+    model: nn.Module = build(config.model.node())
+    initialise(model, {name: rule.model_dump() for name, rule in config.init.items()})  # type: ignore[misc]
+    model = model.to(device.device)  # only now, so that the first weights are the same on every device
     if config.device.channels_last:
         model = model.to(memory_format=torch.channels_last)
     inputs, targets = splits.prepare(splits.first(splits.train, 2))
@@ -80,7 +82,6 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
             where=f"the model says: {str(error).splitlines()[0]}",
             fix="choose another model or data, or set the model's sizes: runner train --help",
         ) from error
-    initialise(model, {name: rule.model_dump() for name, rule in config.init.items()})  # type: ignore[misc]
     return model
 
 

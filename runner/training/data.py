@@ -32,6 +32,8 @@ class Splits:
     normalize: dict[str, list[float]] | None
     """Mean and standard deviation of each channel on the scale of 0 to 1; None where images stay as they are."""
     class_names: tuple[str, ...]
+    fingerprint: str
+    """Hex digest that changes when the data changes."""
 
     def first(self, batches: Batches, count: int) -> Batch:
         """The first samples of a split."""
@@ -103,6 +105,7 @@ def load_data(config: Data, seed: int, device: torch.device, channels_last: bool
         as_pictures=Prepare(augment=augment, seed=seed),
         normalize=normalize,
         class_names=samples.class_names,
+        fingerprint=source.fingerprint(),
     )
 
 

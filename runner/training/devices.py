@@ -29,6 +29,16 @@ class Device:
         """The gradient scaler, where the precision needs one: fp16 gradients below 6e-8 would become 0."""
         return torch.amp.GradScaler(self.device.type) if self.precision == "fp16" else None
 
+    def facts(self) -> dict[str, object]:
+        """What of it may change a result, for the record of an execution."""
+        is_cuda = self.device.type == "cuda"
+        return {
+            "device": str(self.device),
+            "gpu": torch.cuda.get_device_name(self.device) if is_cuda else None,
+            "cuda": torch.version.cuda if is_cuda else None,
+            "threads": torch.get_num_threads(),
+        }
+
     def describe(self) -> str:
         """For the console: name, precision and reason."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type

@@ -1,24 +1,26 @@
 """Evaluating a checkpoint of a run without touching the run."""
 
-from runner.config.paths import make_importable
 from runner.config.schema import RunConfig
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 from runner.tracking.console import Console
 from runner.training.assemble import assemble
 from runner.training.loop import evaluate
-from runner.training.session import checkpoint_store, import_paths
+from runner.training.session import checkpoint_store
+from runner.trust import Trust
 
 
-def evaluate_run(run: RunDirectory, split: str, checkpoint: str, console: Console) -> tuple[dict[str, float], int, int]:
+def evaluate_run(
+    run: RunDirectory, split: str, checkpoint: str, trust: Trust, console: Console
+) -> tuple[dict[str, float], int, int]:
     """Figures of a checkpoint (``best``, ``last`` or a file) on a split, the number of samples, and the epoch.
 
     Raises:
-        UserError: If the checkpoint or the split does not exist.
+        UserError: If the checkpoint or the split does not exist, or the run names code that is not trusted.
     """
     config = RunConfig.model_validate(run.config())
     state = checkpoint_store(run, config).load(checkpoint)
-    make_importable(import_paths(run))
+    trust.check(run.config())
     parts = assemble(config, run.choices(), console)
     splits = parts.splits
     batches = {"train": splits.train_in_order, "val": splits.val, "test": splits.test}[split]

@@ -1,5 +1,6 @@
 """The one way to train: execute a run directory, from wherever it stands to its end."""
 
+import signal
 import time
 import traceback
 from dataclasses import dataclass
@@ -8,12 +9,13 @@ import torch
 
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
-from runner.runs.lock import locked
+from runner.runs.lock import RunLock
 from runner.runs.status import Status
 from runner.tracking.console import Console
 from runner.training.loop import train
 from runner.training.session import open_session
-from runner.training.signals import EXIT_CTRL_C, StopRequest, stop_on_signals
+from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, StopRequest
+from runner.trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +31,29 @@ class Outcome:
     status: Status
 
 
-def execute(run: RunDirectory) -> Outcome:
+def execute(run: RunDirectory, trust: Trust, stop: StopRequest) -> Outcome:
     """Train what the directory says, from its newest checkpoint if it has one, until it is complete or asked to stop.
 
     Only one process executes a directory at a time. A failure is told in the log, in ``status.json`` and in the exit
     code; the traceback of a fault that is not the user's mistake is shown and kept in the log.
 
+    Args:
+        run: The directory.
+        trust: Whose code it may name.
+        stop: Where a signal leaves its request; signals are listened to from here on at the latest.
+
     Raises:
         UserError: If another process executes the directory; nothing is written then.
+        OSError: If the directory cannot be written at all.
     """
-    with locked(run.path), stop_on_signals() as stop:
+    with RunLock(run.path) as lock, stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
         status = Status.read(run.status_file)
         status.begin()
         status.write(run.status_file)
         console = Console(log_file=run.log_file)
         began, code = time.monotonic(), 1
         try:
-            code = _train(run, status, console, stop)
+            code = _train(run, status, trust, lock, console, stop)
         except KeyboardInterrupt:
             code = EXIT_CTRL_C
             status.end("interrupted", "left at once, at a second Ctrl-C")
@@ -69,8 +77,8 @@ def execute(run: RunDirectory) -> Outcome:
     return Outcome(code, status)
 
 
-def _train(run: RunDirectory, status: Status, console: Console, stop: StopRequest) -> int:
-    with open_session(run, status, console) as session:
+def _train(run: RunDirectory, status: Status, trust: Trust, lock: RunLock, console: Console, stop: StopRequest) -> int:
+    with open_session(run, status, trust, lock, console) as session:
         progress, scores = session.restore()
         train(session.parts, session.plan, progress, scores, session.recorder, stop)
         if stop.requested:

@@ -1,16 +1,16 @@
 """A run directory with everything in it built: what one execution works with."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.config.leaves import leaves
-from runner.config.paths import make_importable
 from runner.config.schema import RunConfig
+from runner.runs import provenance
 from runner.runs.background import BackgroundSaver
 from runner.runs.directory import RunDirectory
+from runner.runs.lock import RunLock
 from runner.runs.status import Status
 from runner.runs.store import CheckpointStore, Retention
 from runner.tracking.console import Console
@@ -25,6 +25,7 @@ from runner.training.progress import Plan, Progress
 from runner.training.randomness import restore_generators
 from runner.training.recorder import Recorder, flatten
 from runner.training.scores import Scores
+from runner.trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +93,19 @@ class Session:
 
 
 @contextmanager
-def open_session(run: RunDirectory, status: Status, console: Console) -> Iterator[Session]:
+def open_session(run: RunDirectory, status: Status, trust: Trust, lock: RunLock, console: Console) -> Iterator[Session]:
     """Build what a run directory describes; the event file is closed at the end.
 
     Raises:
         UserError: If the data is broken, the device is missing, or parts do not fit together.
     """
-    make_importable(import_paths(run))
+    trust.check(run.config())
     config = RunConfig.model_validate(run.config())
     console.note(f"run      {run.path}")
     parts = assemble(config, run.choices(), console)
+    facts = {**provenance.surroundings(Path.cwd()), **parts.device.facts(), "data": parts.splits.fingerprint}
+    for difference in provenance.note_execution(run.provenance_file, facts):
+        console.warn(f"since the run was last executed: {difference}")
     plan = make_plan(config, parts)
     tracking = config.tracking
     board = TensorBoard(run.tensorboard, console.warn) if tracking.tensorboard else None
@@ -110,7 +114,7 @@ def open_session(run: RunDirectory, status: Status, console: Console) -> Iterato
     pictures = Pictures(tracking.images, tracking.histograms_every, tracking.graph)
     status.epochs, status.monitor = plan.epochs, plan.monitor.metric
     try:
-        with BackgroundSaver(store) as saver:
+        with BackgroundSaver(store, lock.check) as saver:
             recorder = Recorder(run, parts, plan, tracker, saver, status, pictures)
             yield Session(run, config, parts, plan, tracker, saver, recorder)
     finally:
@@ -121,9 +125,3 @@ def checkpoint_store(run: RunDirectory, config: RunConfig) -> CheckpointStore:
     """The checkpoints of a run, with its rule of what stays."""
     rule = config.checkpoint
     return CheckpointStore(run.checkpoints, Retention(rule.keep_last, rule.keep_best, rule.keep_every))
-
-
-def import_paths(run: RunDirectory) -> list[Path]:
-    """Where the run's user code is: the current folder first, then where the run was made."""
-    recorded = json.loads(run.provenance_file.read_text())["import_paths"]
-    return [Path.cwd(), *(Path(path) for path in recorded)]

@@ -29,15 +29,17 @@ class StopRequest:
         """130 for Ctrl-C, 75 otherwise."""
         return EXIT_CTRL_C if self.signal == signal.SIGINT else EXIT_INTERRUPTED
 
+    @contextmanager
+    def listening(self, *numbers: int) -> Iterator[None]:
+        """Be the handler of these signals while the block runs."""
+        before = {number: signal.signal(number, self) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-@contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Catch SIGTERM, SIGUSR1 (Slurm's warning) and Ctrl-C while the block runs."""
-    stop = StopRequest()
-    caught = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-    before = {number: signal.signal(number, stop) for number in caught}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+SCHEDULER_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""What batch systems send before they kill. Commands listen from their start: a signal that comes while torch is being
+imported stops the run after its first step. Ctrl-C ends a command at once until there is something to save."""

@@ -13,9 +13,12 @@ import torch
 from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
 from runner.runs.store import CheckpointStore, Retention
-from runner.training.execute import execute
+from runner.training.execute import Outcome
+from runner.training.execute import execute as execute_with
 from runner.training.progress import Progress
 from runner.training.recorder import Recorder
+from runner.training.signals import StopRequest
+from runner.trust import Trust
 
 NewRun = Callable[..., RunDirectory]
 
@@ -33,6 +36,11 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, *steps: int, number: int = signal.S
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Recorder, "stepped", stepped_then_signal)
+
+
+def execute(run: RunDirectory) -> Outcome:
+    """Execute a run of one's own in this process."""
+    return execute_with(run, Trust((), everything=True), StopRequest())
 
 
 def execute_to_the_end(run: RunDirectory) -> list[int]:

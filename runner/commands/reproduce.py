@@ -1,0 +1,40 @@
+"""``runner reproduce DIR``: run the frozen configuration again beside the old run, and compare to the last bit."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.commands.arguments import add_trust, trust_from
+from runner.runs.directory import RunDirectory, again
+
+
+def main(args: Sequence[str]) -> int:
+    """Reproduce one run; 0 if it is identical, 1 if not."""
+    parser = argparse.ArgumentParser(
+        prog="runner reproduce",
+        description="Run a run's frozen configuration again, in a new directory beside it, and compare the two: "
+        "'identical', or the first difference with what differs in code, packages and hardware.",
+    )
+    parser.add_argument("dir", type=Path, metavar="DIR", help="a run directory")
+    add_trust(parser)
+    options = parser.parse_args(args)
+    old = RunDirectory.open(options.dir)
+
+    from runner.launch.single import execute_here
+    from runner.report.reproduction import compare
+    from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+
+    stop = StopRequest()
+    with stop.listening(*SCHEDULER_SIGNALS):
+        new = again(old, ["runner", *sys.argv[1:]])
+        code = execute_here(new, trust_from(options.trust), stop)
+    if code != 0:
+        return code
+    difference = compare(old, new)
+    print()
+    if difference is None:
+        print(f"identical: {new.path} equals {old.path} to the last bit, in every metric and every weight")
+        return 0
+    print(difference)
+    return 1
