@@ -11,13 +11,8 @@ from runner.errors import UserError
 def misfits(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
     """What is wrong between the parts of a configuration that is valid part by part."""
     run = RunConfig.model_validate(config)
-    checks = (
-        _model_for_task(run, origin),
-        _model_for_images(run, origin),
-        _momentum(run, origin),
-        _monitor(run, origin),
-    )
-    return [error for error in checks if error]
+    checks = (_model_for_task, _model_for_images, _mixup, _class_weights, _momentum, _monitor)
+    return [error for check in checks if (error := check(run, origin))]
 
 
 def _model_for_task(run: RunConfig, origin: Origin) -> UserError | None:
@@ -40,6 +35,26 @@ def _model_for_images(run: RunConfig, origin: Origin) -> UserError | None:
         f"model={origin.choice('model')} takes images, but data={origin.choice('data')} gives rows of numbers",
         where="data.image_size: null",
         fix="model=mlp, or data with images",
+    )
+
+
+def _mixup(run: RunConfig, origin: Origin) -> UserError | None:
+    if run.regularization.mixup.alpha is None or run.task.name == "classification":
+        return None
+    return UserError(
+        f"regularization.mixup blends classes, but task={run.task.name} has none to blend",
+        where=origin.of(("regularization", "mixup", "alpha")),
+        fix="regularization.mixup.alpha=null",
+    )
+
+
+def _class_weights(run: RunConfig, origin: Origin) -> UserError | None:
+    if run.data.order != "weighted" or run.data.class_weights is not None:
+        return None
+    return UserError(
+        "data.order=weighted needs data.class_weights",
+        where=origin.of(("data", "order")),
+        fix="data.class_weights=[1,2], a number for each class, or data.order=balanced",
     )
 
 

@@ -129,7 +129,10 @@ class Data(Node):
     num_classes: Count | None
     batch_size: Count
     eval_batch_size: Count
-    order: Literal["random", "sequential"]
+    order: Literal["random", "sequential", "balanced", "weighted"]
+    class_weights: list[NotNegative] | None
+    num_samples: Count | None
+    replacement: bool
     drop_last: bool
     workers: Whole
     prefetch_factor: Count
@@ -376,8 +379,18 @@ class EarlyStopping(Node):
     min_delta: NotNegative
 
 
+class Averaging(Node):
+    decay: BelowOne | None
+
+
+class Mixup(Node):
+    alpha: Positive | None
+
+
 class Regularization(Node):
     clip_norm: Positive | None
+    ema: Averaging
+    mixup: Mixup
     early_stopping: EarlyStopping
 
 

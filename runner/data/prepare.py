@@ -10,6 +10,7 @@ from torch import Tensor
 
 from runner.data.augment import Augmentation
 from runner.data.loader import Batch
+from runner.data.mixup import Mixup
 from runner.data.random import Draws
 from runner.errors import UserError
 
@@ -29,6 +30,7 @@ class Prepare:
         seed: Decides the augmentation, together with the epoch and the sample.
         device: Where the model is.
         memory_format: Of the images; ``torch.channels_last`` suits convolutions.
+        mixup: Blends the first input and the classes of a training batch, after all else.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Prepare:
         seed: int = 0,
         device: torch.device | str = "cpu",
         memory_format: torch.memory_format = torch.contiguous_format,
+        mixup: Mixup | None = None,
     ) -> None:
         self._device = torch.device(device)
         self._mean = _per_channel("mean", mean, self._device)
@@ -46,6 +49,7 @@ class Prepare:
         self._augment = tuple(augment)
         self._seed = seed
         self._memory_format = memory_format
+        self._mixup = mixup
 
     def __call__(self, batch: Batch, epoch: int = 0, training: bool = False) -> tuple[tuple[Tensor, ...], Tensor]:
         """Inputs and targets on the device.
@@ -57,7 +61,7 @@ class Prepare:
 
         Returns:
             Inputs: images (B, C, H, W) float32, features (B, F) float32. Targets: classes (B,) or masks (B, H, W)
-            int64, values float32.
+            int64, values float32; with mixup the shares of the classes (B, K) float32.
 
         Raises:
             UserError: If mean or std do not fit to the channels.
@@ -72,7 +76,10 @@ class Prepare:
                 first.sub_(_fitting(self._mean, first, "mean"))
             if self._std is not None:
                 first.div_(_fitting(self._std, first, "std"))
-        return (first, *others), targets if targets.is_floating_point() else targets.long()
+        targets = targets if targets.is_floating_point() else targets.long()
+        if training and self._mixup is not None:
+            first, targets = self._mixup(first, targets, batch.indices, epoch)
+        return (first, *others), targets
 
     def _convert(self, values: Tensor) -> Tensor:
         if values.ndim != 4:

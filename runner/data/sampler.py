@@ -3,7 +3,7 @@
 An order is a function of (seed, epoch) alone, so an epoch can be entered at any batch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -62,6 +62,66 @@ class Random:
     def __call__(self, generator: torch.Generator) -> Tensor:
         """Positions (len(self),) int64, shuffled."""
         return torch.randperm(self._count, generator=generator)
+
+
+class Weighted:
+    """Samples drawn by weight, as ``torch.utils.data.WeightedRandomSampler`` draws them.
+
+    Args:
+        weights: (N,) floating point, 0 or more: how often each sample comes compared to the others.
+        num_samples: How many are drawn in an epoch; None: N.
+        replacement: Whether a sample can be drawn twice in an epoch.
+
+    Raises:
+        UserError: If there are not that many samples to draw without replacement.
+    """
+
+    def __init__(self, weights: Tensor, num_samples: int | None = None, replacement: bool = True) -> None:
+        self._weights = weights.double()
+        self._count = len(weights) if num_samples is None else num_samples
+        self._replacement = replacement
+        drawable = int((weights > 0).sum())
+        if not drawable:
+            raise UserError("data.class_weights leaves no sample that could be drawn", expected="a weight above 0")
+        if not replacement and drawable < self._count:
+            raise UserError(
+                f"data.num_samples={self._count}, but only {drawable} samples have a weight above 0",
+                fix=f"data.num_samples={drawable}, or data.replacement=true",
+            )
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __call__(self, generator: torch.Generator) -> Tensor:
+        """Positions (len(self),) int64, drawn."""
+        return torch.multinomial(self._weights, self._count, self._replacement, generator=generator)
+
+
+def class_weighted(
+    classes: Array, weights: Sequence[float] | None, num_samples: int | None = None, replacement: bool = True
+) -> Weighted:
+    """Samples drawn so that each class comes as often as its weight says.
+
+    Args:
+        classes: (N,) int64, the class of each sample.
+        weights: One for each class; None: all classes equally often.
+        num_samples: How many are drawn in an epoch; None: N.
+        replacement: Whether a sample can be drawn twice in an epoch.
+
+    Raises:
+        UserError: If a class has no weight, or there are not enough samples.
+    """
+    counts = np.bincount(classes)
+    if weights is None:
+        weights = [1.0] * len(counts)
+    if len(weights) < len(counts):
+        raise UserError(
+            f"data.class_weights has {len(weights)} numbers, and the data {len(counts)} classes",
+            expected="a number for each class",
+        )
+    # A class of half the samples gets twice the weight for each of them.
+    per_sample = np.asarray(weights, dtype=np.float64)[classes] / counts[classes]
+    return Weighted(torch.from_numpy(per_sample), num_samples, replacement)
 
 
 ORDERS: dict[str, Callable[[int], Order]] = {"random": Random, "sequential": Sequential}

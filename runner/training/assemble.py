@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from runner.build import build
 from runner.config.schema import RunConfig
@@ -31,7 +32,14 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
     console.note(f"device   {device.describe()}")
     seed_everything(config.seed)
     with console.progress("reading data") as progress:
-        splits = load_data(config.data, config.seed, device.device, config.device.channels_last, progress)
+        splits = load_data(
+            config.data,
+            config.seed,
+            device.device,
+            progress,
+            channels_last=config.device.channels_last,
+            mixup_alpha=config.regularization.mixup.alpha,
+        )
     console.note(f"data     {choices.get('data')}: {splits.describe()}")
     task = make_task(config.task.name, config.task.outputs, splits.class_names)
     seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
@@ -47,7 +55,8 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
         task=task,
         device=device,
         model=model,
-        forward=torch.compile(model) if config.device.compile else model,
+        averaged=averaged(model, config.regularization.ema.decay),
+        compiles=config.device.compile,
         loss_fn=build(_with_tensors(config.loss.node())).to(device.device),
         optimizer=optimizer,
         schedule=build(config.scheduler.node()),
@@ -83,6 +92,14 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
             fix="choose another model or data, or set the model's sizes: runner train --help",
         ) from error
     return model
+
+
+def averaged(model: nn.Module, decay: float | None) -> AveragedModel | None:
+    """What keeps the exponential moving average of a model's weights and buffers; None without a decay."""
+    if decay is None:
+        return None
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
 
 
 def _with_tensors(loss: dict[str, Any]) -> dict[str, Any]:

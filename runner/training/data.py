@@ -8,8 +8,10 @@ import torch
 from runner.build import build
 from runner.config.schema import Data
 from runner.data.loader import Batch, Batches, TensorStore
+from runner.data.mixup import Mixup
 from runner.data.prepare import Prepare
-from runner.data.source import Progress
+from runner.data.sampler import Order, class_weighted
+from runner.data.source import Array, Progress, Samples
 from runner.data.split import split
 from runner.data.stats import channel_stats
 from runner.data.wrap import as_source
@@ -47,15 +49,24 @@ class Splits:
         return f"{sizes} samples of {shapes}"
 
 
-def load_data(config: Data, seed: int, device: torch.device, channels_last: bool, progress: Progress) -> Splits:
+def load_data(
+    config: Data,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+    *,
+    channels_last: bool = False,
+    mixup_alpha: float | None = None,
+) -> Splits:
     """Read, divide and batch the data of a run.
 
     Args:
         config: The data section.
         seed: Decides the order of the training samples and their augmentation.
         device: Where the model is.
-        channels_last: Whether images are to be stored channels last.
         progress: Told how many files are read.
+        channels_last: Whether images are to be stored channels last.
+        mixup_alpha: How training samples are blended; None = not at all.
 
     Raises:
         UserError: If files are missing or broken, a split stays empty, or a class is missing in one.
@@ -80,7 +91,7 @@ def load_data(config: Data, seed: int, device: torch.device, channels_last: bool
             indices,
             config.batch_size if training else config.eval_batch_size,
             seed=seed,
-            order=config.order if training else "sequential",
+            order=_order(config, samples, indices) if training else "sequential",
             drop_last=config.drop_last and training,
             workers=config.workers,
             pin_memory=config.pin_memory,
@@ -101,12 +112,28 @@ def load_data(config: Data, seed: int, device: torch.device, channels_last: bool
         train_in_order=in_order,
         val=batches(parts.val, False),
         test=batches(parts.test, False),
-        prepare=Prepare(**(normalize or {}), augment=augment, seed=seed, device=device, memory_format=memory_format),
+        prepare=Prepare(
+            **(normalize or {}),
+            augment=augment,
+            seed=seed,
+            device=device,
+            memory_format=memory_format,
+            mixup=Mixup(mixup_alpha, config.num_classes or 0, seed) if mixup_alpha else None,
+        ),
         as_pictures=Prepare(augment=augment, seed=seed),
         normalize=normalize,
         class_names=samples.class_names,
         fingerprint=source.fingerprint(),
     )
+
+
+def _order(config: Data, samples: Samples, indices: Array) -> str | Order:
+    if config.order not in ("balanced", "weighted"):
+        return config.order
+    if not samples.has_classes:
+        raise UserError(f"data.order={config.order}, but the targets are not classes", fix="data.order=random")
+    weights = None if config.order == "balanced" else config.class_weights
+    return class_weighted(samples.targets[indices], weights, config.num_samples, config.replacement)
 
 
 def _normalize(config: Data, images: object, train: object) -> dict[str, list[float]] | None:

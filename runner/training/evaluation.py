@@ -28,5 +28,5 @@ def evaluate_run(
         raise UserError(
             f"the data has no {split} split", expected="a split with samples: see data.split in config.yaml"
         )
-    parts.model.load_state_dict(state["model"])
+    parts.load_weights(state)
     return evaluate(parts, batches.epoch(0)), len(batches.indices), state["progress"]["epoch"]

@@ -88,12 +88,12 @@ def train_step(
 @torch.no_grad()
 def evaluate(parts: Parts, batches: Iterable[Batch], stop: StopRequest | None = None) -> dict[str, float]:
     """Loss and metrics over a split; whoever asked for a stop meanwhile gets figures of a part, to be thrown away."""
-    parts.model.eval()
+    parts.evaluated.eval()
     scores = parts.new_scores()
     for batch in batches:
         inputs, targets = parts.splits.prepare(batch)
         with parts.autocast():
-            outputs = parts.forward(*inputs)
+            outputs = parts.evaluate(*inputs)
             loss = parts.loss(outputs, targets)
         scores.add([Seen(loss, outputs, targets, batch.indices)])
         if stop is not None and stop.requested:

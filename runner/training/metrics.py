@@ -38,6 +38,8 @@ class ConfusionMatrix:
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         predictions = outputs.argmax(1)
+        if targets.is_floating_point():  # shares of classes, as mixup gives them: the largest is the class
+            targets = targets.argmax(1)
         nowhere = self.num_classes * self.num_classes  # the last bin; a mask would make the device wait for the count
         cells = targets * self.num_classes + predictions
         cells = torch.where((targets < 0) | (targets == self.ignore_index), nowhere, cells).flatten()

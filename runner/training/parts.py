@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
+from torch.optim.swa_utils import AveragedModel
 
 from runner.training.data import Splits
 from runner.training.devices import Device
@@ -17,12 +18,15 @@ from runner.training.tasks import Task
 
 @dataclass(slots=True)
 class Parts:
-    """What the loop works with. ``model`` holds the parameters; ``forward`` is it, or its compiled form."""
+    """What the loop works with."""
 
     task: Task
     device: Device
     model: nn.Module
-    forward: Callable[..., Tensor]
+    """Holds the weights that are trained; never compiled, so that their names are those of the class."""
+    averaged: AveragedModel | None
+    """Holds the running average of the weights, which is what is evaluated; None where the weights themselves are."""
+    compiles: bool
     loss_fn: Callable[[Tensor, Tensor], Tensor]
     optimizer: torch.optim.Optimizer
     schedule: Callable[[float, float], float]
@@ -34,10 +38,22 @@ class Parts:
     scaler: torch.amp.GradScaler | None
     skip_nonfinite: bool
     """Leave out updates whose loss is not finite, instead of ending the run."""
+    forward: Callable[..., Tensor] = field(init=False)
+    """Calls the model, or its compiled form."""
+    evaluated: nn.Module = field(init=False)
+    """The model that is evaluated: the averaged one, where there is one."""
+    evaluate: Callable[..., Tensor] = field(init=False)
+    """Calls it, or its compiled form."""
     base_lrs: list[float] = field(init=False)
     autocast: Callable[[], AbstractContextManager[object]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.evaluated = self.model if self.averaged is None else self.averaged.module
+        self.forward = torch.compile(self.model) if self.compiles else self.model
+        if self.averaged is None:
+            self.evaluate = self.forward
+        else:
+            self.evaluate = torch.compile(self.evaluated) if self.compiles else self.evaluated
         self.base_lrs = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.autocast = self.device.autocast
 
@@ -83,6 +99,8 @@ class Parts:
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
         return grad_norm
 
     def copied_buffers(self) -> list[Tensor]:
@@ -98,13 +116,20 @@ class Parts:
         """What of it changes in training."""
         return {
             "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict() if self.scaler else None,
         }
 
+    def load_weights(self, state: dict[str, Any]) -> None:
+        """Take the weights, and their average, from what ``state_dict`` gave."""
+        self.model.load_state_dict(state["model"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
-        self.model.load_state_dict(state["model"])
+        self.load_weights(state)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scaler and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])

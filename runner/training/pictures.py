@@ -50,9 +50,9 @@ class Pictures:
         splits = parts.splits
         batch = splits.first(splits.val or splits.train, min(self.images, 8))
         inputs, targets = splits.prepare(batch)
-        parts.model.eval()
+        parts.evaluated.eval()
         with torch.no_grad(), parts.autocast():
-            predicted: Tensor = parts.model(*inputs).argmax(1)
+            predicted: Tensor = parts.evaluated(*inputs).argmax(1)
         pictures = splits.as_pictures(batch)[0][0]
         tag = "val/masks" if splits.val else "train/masks"
         board.masks(tag, pictures, targets, predicted, progress.step, parts.task.outputs)

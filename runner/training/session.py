@@ -71,7 +71,7 @@ class Session:
         at_best = Progress(**best["progress"])
         results = at_best.results
         if self.config.training.test and self.parts.splits.test is not None:
-            self.parts.model.load_state_dict(best["model"])
+            self.parts.load_weights(best)
             results["test"] = evaluate(self.parts, self.parts.splits.test.epoch(0))
             self.recorder.append_row(at_best, {"test": results["test"]}, None, None)
         flat = flatten(results)

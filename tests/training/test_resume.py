@@ -111,6 +111,11 @@ CASES = {
     "fp16 with a scaler": ["device.precision=fp16"],
     "max_steps within an epoch": ["max_steps=17"],
     "no validation": ["data.split.val=0"],
+    "averaged weights": ["regularization=[ema]"],
+    "mixup": ["regularization=[mixup]"],
+    "balanced order": ["data.order=balanced"],
+    "weighted order": ["data.order=weighted", "data.class_weights=[1,2,3,4,5,5,4,3,2,1]", "data.num_samples=900"],
+    "two workers": ["data.workers=2"],
     "augmentation": ["data.augment=[{_target_:runner.data.augment.Shift,pixels:1,padding:zeros}]"],
 }
 

@@ -1,0 +1,42 @@
+"""Blending samples of a batch with each other.
+
+B: samples of a batch, K: classes.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runner.data.random import fold
+
+
+class Mixup:
+    """Blends each image with its neighbour in the batch, and their classes likewise.
+
+    Zhang, Cisse, Dauphin, Lopez-Paz: mixup, ICLR 2018; one share for the whole batch, drawn from Beta(alpha, alpha). It
+    depends on (seed, epoch, first sample of the batch) alone.
+
+    Args:
+        alpha: Above 0; small numbers blend little, 1 takes every share equally often.
+        num_classes: K.
+        seed: Decides the shares, together with the epoch.
+    """
+
+    def __init__(self, alpha: float, num_classes: int, seed: int) -> None:
+        self._alpha = alpha
+        self._num_classes = num_classes
+        self._seed = seed
+
+    def __call__(self, images: Tensor, classes: Tensor, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+        """Blended images, and the shares of the classes (B, K) float32.
+
+        Args:
+            images: (B, ...) float32; any input that can be blended.
+            classes: (B,) int64.
+            indices: (B,) int64 on the CPU, the samples.
+            epoch: The running epoch.
+        """
+        generator = np.random.default_rng(fold(self._seed, epoch, int(indices[0])))
+        of_neighbour = float(generator.beta(self._alpha, self._alpha))
+        shares = torch.nn.functional.one_hot(classes, self._num_classes).float()
+        return images.lerp(images.roll(1, 0), of_neighbour), shares.lerp(shares.roll(1, 0), of_neighbour)
