@@ -14,6 +14,7 @@ from runner.models.initialise import initialise
 from runner.tracking.console import Console
 from runner.training.data import Splits, load_data
 from runner.training.devices import Device, choose, prepare_process
+from runner.training.lean_torch import spare_dynamo
 from runner.training.metrics import higher_is_better
 from runner.training.parts import Parts
 from runner.training.progress import Monitor, Plan
@@ -29,6 +30,8 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
     """
     device = choose(config.device.kind, config.device.precision)
     prepare_process(config.device.threads, config.device.deterministic)
+    if not config.device.compile:
+        spare_dynamo()
     console.note(f"device   {device.describe()}")
     seed_everything(config.seed)
     with console.progress("reading data") as progress:

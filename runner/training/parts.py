@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from runner.training.data import Splits
 from runner.training.devices import Device
+from runner.training.lean_torch import plain_step
 from runner.training.scores import Scores
 from runner.training.tasks import Task
 
@@ -44,6 +45,8 @@ class Parts:
     """The model that is evaluated: the averaged one, where there is one."""
     evaluate: Callable[..., Tensor] = field(init=False)
     """Calls it, or its compiled form."""
+    step: Callable[[], object] = field(init=False)
+    """Lets the optimizer move the weights."""
     base_lrs: list[float] = field(init=False)
     autocast: Callable[[], AbstractContextManager[object]] = field(init=False)
 
@@ -54,6 +57,7 @@ class Parts:
             self.evaluate = self.forward
         else:
             self.evaluate = torch.compile(self.evaluated) if self.compiles else self.evaluated
+        self.step = plain_step(self.optimizer)
         self.base_lrs = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.autocast = self.device.autocast
 
@@ -95,7 +99,7 @@ class Parts:
                 self.scaler.unscale_(self.optimizer)
             grad_norm = clip_grad_norm_(self.model.parameters(), clip_norm)
         if self.scaler is None:
-            self.optimizer.step()
+            self.step()
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()
