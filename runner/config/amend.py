@@ -20,6 +20,7 @@ FREE = (
     "checkpoint",
     "tracking",
     "training.test",
+    "data.cache",
     "data.workers",
     "data.prefetch_factor",
     "data.persistent_workers",

@@ -134,6 +134,7 @@ class Data(Node):
     num_samples: Count | None
     replacement: bool
     drop_last: bool
+    cache: Literal["memory", "none"]
     workers: Whole
     prefetch_factor: Count
     persistent_workers: bool
@@ -153,6 +154,7 @@ class Model(Target):
     option: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]] = ("classification", "binary", "multilabel", "regression")
     needs_images: ClassVar[bool] = True
+    smallest_image: ClassVar[int] = 1
 
     channels: Count
     outputs: Count
@@ -171,6 +173,7 @@ class MLP(Model):
 
 class LeNet(Model):
     option = "lenet"
+    smallest_image = 12
     target: Literal["runner.models.lenet.LeNet"] = Field(alias="_target_")
     image_size: Size | None
     activation: ActivationName
@@ -281,34 +284,46 @@ class InitRule(Node):
 # --- losses -----------------------------------------------------------------------------------------------------------
 
 
-class PlainLoss(Target):
+class Loss(Target):
+    """A shipped loss, and the tasks whose targets it takes."""
+
+    tasks: ClassVar[tuple[str, ...]]
+
+
+class PlainLoss(Loss):
+    tasks = ("regression", "binary", "multilabel")
     target: Literal["torch.nn.L1Loss", "torch.nn.MSELoss"] = Field(alias="_target_")
 
 
-class HuberLoss(Target):
+class HuberLoss(Loss):
+    tasks = ("regression", "binary", "multilabel")
     target: Literal["torch.nn.HuberLoss"] = Field(alias="_target_")
     delta: Positive
 
 
-class BCELoss(Target):
+class BCELoss(Loss):
+    tasks = ("binary", "multilabel")
     target: Literal["torch.nn.BCEWithLogitsLoss"] = Field(alias="_target_")
     pos_weight: list[NotNegative] | None
 
 
-class NLLLoss(Target):
+class NLLLoss(Loss):
+    tasks = ("classification", "segmentation")
     target: Literal["torch.nn.NLLLoss"] = Field(alias="_target_")
     weight: list[NotNegative] | None
     ignore_index: Int
 
 
-class CrossEntropyLoss(Target):
+class CrossEntropyLoss(Loss):
+    tasks = ("classification", "segmentation")
     target: Literal["torch.nn.CrossEntropyLoss"] = Field(alias="_target_")
     weight: list[NotNegative] | None
     ignore_index: Int
     label_smoothing: Share
 
 
-class DiceLoss(Target):
+class DiceLoss(Loss):
+    tasks = ("segmentation",)
     target: Literal["runner.losses.DiceLoss"] = Field(alias="_target_")
     smooth: Positive
     include_background: bool

@@ -4,17 +4,18 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from runner.data.decode import probe, read_image, resize
+from runner.data.decode import probe
 from runner.data.source import Array, Progress, Size
 from runner.errors import UserError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm")
 NUM_SHOWN = 5  # broken files named in a message; the rest is counted
 
+T = TypeVar("T")
 Problem = tuple[str, str]
 """Where something is broken (file, row), and what is wrong with it."""
 
@@ -64,29 +65,6 @@ def header_of(files: Iterable[Path], channels: int | Literal["auto"]) -> tuple[i
     raise UserError(f"no image can be read; the last one tried is {file}")
 
 
-def read_images(
-    files: Sequence[Path], names: Sequence[str], channels: int, image_size: Size | None, progress: Progress
-) -> Array:
-    """The images of all files, (N, C, H, W).
-
-    Args:
-        files: The image files.
-        names: What to call each in a message.
-        channels: 1, 3 or 4.
-        image_size: Height and width to bring them to; None: as they are.
-        progress: Told after each image.
-
-    Raises:
-        UserError: If files are broken, or differ in size where none is given.
-    """
-
-    def decode(index: int) -> tuple[Array]:
-        image = read_image(files[index], channels)
-        return (image if image_size is None else resize(image, image_size),)
-
-    return stack([image for (image,) in decode_all(names, decode, progress)], names)
-
-
 def report(problems: Sequence[Problem], total: int) -> None:
     """Raise one error for everything that is broken.
 
@@ -107,14 +85,12 @@ def report(problems: Sequence[Problem], total: int) -> None:
     raise UserError("\n".join([*lines, f"  ... and {rest} more"] if rest else lines))
 
 
-def decode_all(
-    names: Sequence[str], decode: Callable[[int], tuple[Array, ...]], progress: Progress
-) -> list[tuple[Array, ...]]:
+def decode_all(names: Sequence[str], decode: Callable[[int], T], progress: Progress) -> list[T]:
     """Call ``decode(0), decode(1), ...`` in a few threads and return the results in order.
 
     Args:
         names: What to call each sample in a message.
-        decode: Gives the arrays of a sample. A ValueError or OSError of its own is what is wrong with the file.
+        decode: Gives a sample, or whatever is wanted of it. What it raises is what is wrong with the file.
         progress: Told after each sample.
 
     Raises:
@@ -123,9 +99,9 @@ def decode_all(
     decoded, problems = [], []
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         # Decoders leave the interpreter's lock while they decode, so threads are enough.
-        for index, result in enumerate(pool.map(lambda index: _attempt(decode, index), range(len(names)))):
-            if isinstance(result, str):
-                problems.append((names[index], result))
+        for index, result in enumerate(pool.map(lambda index: attempt(decode, index), range(len(names)))):
+            if isinstance(result, Broken):
+                problems.append((names[index], result.reason))
             else:
                 decoded.append(result)
             progress(index + 1, len(names))
@@ -133,24 +109,29 @@ def decode_all(
     return decoded
 
 
-def stack(arrays: list[Array], names: Sequence[str]) -> Array:
+def stack(arrays: list[Array], names: Sequence[str], like: tuple[str, Array] | None = None) -> Array:
     """Arrays of one shape and depth in one block, (N, ...). The list is emptied on the way, to hold them only once.
 
+    Args:
+        arrays: What to stack.
+        names: What to call each in a message.
+        like: Name and array that all must be like; None: the first of them.
+
     Raises:
-        UserError: If two differ; it names both files.
+        UserError: If one differs; it names both files.
     """
-    first = arrays[0]
+    first_name, first = like or (names[0], arrays[0])
     for name, array in zip(names, arrays, strict=True):
         if array.shape != first.shape:
             sizes = [" x ".join(str(length) for length in values.shape) for values in (first, array)]
             axes = {1: "features", 2: "height x width"}.get(first.ndim, "channels x height x width")
             raise UserError(
-                f"{names[0]} is {sizes[0]} ({axes}), but {name} is {sizes[1]}",
+                f"{first_name} is {sizes[0]} ({axes}), but {name} is {sizes[1]}",
                 expected="one size for all, or data.image_size to bring them all to",
                 fix=f"data.image_size=[{first.shape[-2]},{first.shape[-1]}]" if first.ndim > 1 else None,
             )
         if array.dtype != first.dtype:
-            raise UserError(f"{names[0]} is {first.dtype}, but {name} is {array.dtype}", expected="one depth for all")
+            raise UserError(f"{first_name} is {first.dtype}, but {name} is {array.dtype}", expected="one depth for all")
     block = np.empty((len(arrays), *first.shape), first.dtype)
     for index in range(len(arrays)):
         block[index] = arrays[index]
@@ -159,15 +140,22 @@ def stack(arrays: list[Array], names: Sequence[str]) -> Array:
     return block
 
 
-def _attempt(decode: Callable[[int], tuple[Array, ...]], index: int) -> tuple[Array, ...] | str:
+class Broken(NamedTuple):
+    """In place of what cannot be decoded."""
+
+    reason: str
+
+
+def attempt(decode: Callable[[int], T], index: int) -> T | Broken:
+    """``decode(index)``, or what is wrong with the file."""
     try:
         return decode(index)
     except FileNotFoundError:
-        return "is not there"
+        return Broken("is not there")
     except MemoryError:
         raise
     except Exception as error:  # decoders raise whatever they like on a broken file
-        return _reason(error)
+        return Broken(_reason(error))
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Batches: a DataLoader over samples that are held in memory, exact about where an epoch stands."""
+"""Batches: a DataLoader over samples, exact about where an epoch stands."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from runner.data.random import fold
 from runner.data.sampler import EpochSampler, Order
-from runner.data.source import Array, Samples
+from runner.data.source import Array, Lazy, Samples
+from runner.errors import UserError
 
 
 class Batch(NamedTuple):
@@ -24,27 +25,37 @@ class Batch(NamedTuple):
 
 
 class TensorStore(Dataset[tuple[Tensor, ...]]):
-    """All samples as tensors that share their memory with the arrays; a batch is one gather from each.
+    """All samples; a batch is one gather from each input and the targets.
 
-    One store serves the loaders of all splits.
+    What is held in memory becomes tensors that share it; what is lazy is decoded by whoever makes the batch. One store
+    serves the loaders of all splits.
     """
 
     def __init__(self, samples: Samples) -> None:
         self.inputs = tuple(_shared(values) for values in samples.inputs)
         self.targets = _shared(samples.targets)
 
+    @property
+    def is_lazy(self) -> bool:
+        """Whether samples are decoded anew for each batch."""
+        return not all(isinstance(values, Tensor) for values in (*self.inputs, self.targets))
+
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         """One sample, (input_1, ..., input_k, target)."""
-        return (*(values[index] for values in self.inputs), self.targets[index])
+        batch = self.__getitems__(np.array([index]))
+        return (*(values[0] for values in batch.inputs), batch.targets[0])
 
     def __getitems__(self, ids: Array) -> Batch:
-        """The samples with these ids, as a batch."""
-        indices = torch.from_numpy(ids)
-        inputs = tuple(values.index_select(0, indices) for values in self.inputs)
-        return Batch(inputs, self.targets.index_select(0, indices), indices)
+        """The samples with these ids, as a batch.
+
+        Raises:
+            UserError: If the file of one cannot be decoded; the message names it.
+        """
+        inputs = tuple(_gather(values, ids) for values in self.inputs)
+        return Batch(inputs, _gather(self.targets, ids), torch.from_numpy(ids))
 
 
 class Batches:
@@ -87,8 +98,8 @@ class Batches:
         self._seed = seed
         self._sampler = EpochSampler(indices, batch_size, seed, order, drop_last)
         self._generator = torch.Generator()
-        self._loader: DataLoader[Batch] = DataLoader(
-            store,  # type: ignore[arg-type]  # typed for datasets that give one sample at a time
+        self._loader: DataLoader[Batch | UserError] = DataLoader(
+            _Told(store),
             batch_sampler=self._sampler,  # type: ignore[arg-type]
             collate_fn=_as_it_is,  # type: ignore[arg-type]
             generator=self._generator,
@@ -112,16 +123,49 @@ class Batches:
         """The batches of an epoch from batch ``start`` on; those before it are not loaded.
 
         With persistent workers an iterator that was abandoned half-way must not be used any more.
+
+        Raises:
+            UserError: By the iterator, in place of a batch that cannot be made.
         """
         self._sampler.set(epoch, start)
         # DataLoader draws the seed of its workers here.
         self._generator.manual_seed(fold(self._seed, epoch))
-        return iter(self._loader)
+        return map(_or_raise, iter(self._loader))
 
 
-def _shared(values: Array) -> Tensor:
-    return torch.from_numpy(np.require(values, requirements=["C", "W"]))
+class _Told(Dataset[Batch | UserError]):
+    """What DataLoader reads: batches of a store. A user's mistake is handed over like a batch.
+
+    Raised in a worker, it would come out as a text with the traceback of the worker.
+    """
+
+    def __init__(self, store: TensorStore) -> None:
+        self._store = store
+
+    def __getitems__(self, ids: Array) -> Batch | UserError:
+        try:
+            return self._store.__getitems__(ids)
+        except UserError as error:
+            return error
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _or_raise(batch: Batch | UserError) -> Batch:
+    if isinstance(batch, UserError):
+        raise batch
+    return batch
+
+
+def _shared(values: Array | Lazy) -> Tensor | Lazy:
+    if isinstance(values, np.ndarray):
+        return torch.from_numpy(np.require(values, requirements=["C", "W"]))
+    return values
+
+
+def _gather(values: Tensor | Lazy, ids: Array) -> Tensor:
+    if isinstance(values, Tensor):
+        return values.index_select(0, torch.from_numpy(ids))
+    return torch.from_numpy(values.gather(ids))
+
+
+def _as_it_is(batch: Batch | UserError) -> Batch | UserError:
     return batch

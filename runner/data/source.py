@@ -24,6 +24,32 @@ def silent(done: int, total: int) -> None:
     """The progress that nobody watches."""
 
 
+class Lazy(Protocol):
+    """Stands in for an array (N, ...) whose rows are decoded when they are asked for, and then forgotten."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, ...)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        ...
+
+    def __len__(self) -> int:
+        """N."""
+        ...
+
+    def gather(self, ids: Array, progress: Progress = silent) -> Array:
+        """The rows with these ids (B,), as a new array (B, ...).
+
+        Raises:
+            UserError: If one of them is broken, or is not like the others; the message names the files and rows.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a model must know before a sample is read; taken from headers and folder listings alone."""
@@ -39,16 +65,16 @@ class Facts:
 
 @dataclass(slots=True)
 class Samples:
-    """Decoded data in its compact form, one row for each sample.
+    """Data in its compact form, decoded or to be decoded when it is needed, one row for each sample.
 
     Raises:
         UserError: If the rows do not agree in number, or an array has a shape or type that is not listed here.
     """
 
-    inputs: tuple[Array, ...]
+    inputs: tuple[Array | Lazy, ...]
     """Images (N, C, H, W) uint8, uint16 or float32; features (N, F) float32."""
-    targets: Array
-    """Classes (N,) int64; masks (N, H, W) uint8; values (N,) or (N, K) float32."""
+    targets: Array | Lazy
+    """Classes (N,) int64; masks (N, H, W) uint8; values (N,) or (N, K) float32. Classes are never lazy."""
     names: Sequence[str] | None = None
     """What to call a sample in a message, as a rule its file name."""
     official: Array | None = None
@@ -71,7 +97,13 @@ class Samples:
     @property
     def has_classes(self) -> bool:
         """Whether a target is one class, rather than a mask or a value."""
-        return self.targets.ndim == 1 and self.targets.dtype == np.int64
+        return isinstance(self.targets, np.ndarray) and self.targets.ndim == 1 and self.targets.dtype == np.int64
+
+    @property
+    def classes(self) -> Array:
+        """The targets (N,) int64, where they are classes."""
+        assert isinstance(self.targets, np.ndarray)
+        return self.targets
 
     def _check_counts(self) -> None:
         rows = {f"input {position}": len(values) for position, values in enumerate(self.inputs, start=1)}
@@ -120,6 +152,23 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Streaming(Source, Protocol):
+    """A source whose images and masks need not be held in memory."""
+
+    def stream(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
+        """What ``read`` gives, with the same pixels, but images and masks are lazy.
+
+        Args:
+            image_size: As for ``read``.
+            progress: Told how far it is, where all files must be looked at beforehand.
+
+        Raises:
+            UserError: If something is broken that is needed beforehand; the message names the files and rows.
+        """
+        ...
+
+
 _INPUT_KINDS = {"images (N, C, H, W)": (4, ("uint8", "uint16", "float32")), "features (N, F)": (2, ("float32",))}
 _TARGET_KINDS = {
     "classes (N,)": (1, ("int64",)),
@@ -129,7 +178,7 @@ _TARGET_KINDS = {
 }
 
 
-def _check_kind(label: str, values: Array, kinds: Mapping[str, tuple[int, tuple[str, ...]]]) -> None:
-    if not any(values.ndim == ndim and values.dtype.name in dtypes for ndim, dtypes in kinds.values()):
+def _check_kind(label: str, values: Array | Lazy, kinds: Mapping[str, tuple[int, tuple[str, ...]]]) -> None:
+    if not any(len(values.shape) == ndim and values.dtype.name in dtypes for ndim, dtypes in kinds.values()):
         expected = "; ".join(f"{kind} {' or '.join(dtypes)}" for kind, (_, dtypes) in kinds.items())
         raise UserError(f"{label} has shape {values.shape} and type {values.dtype}", expected=expected)

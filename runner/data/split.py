@@ -76,7 +76,7 @@ class _Units:
         else:
             _, first, self._unit_of = np.unique(samples.groups, return_index=True, return_inverse=True)
         self._official = None if samples.official is None else samples.official[first]
-        self._strata = samples.targets[first] if stratify else np.zeros(len(first), np.int64)
+        self._strata = samples.classes[first] if stratify else np.zeros(len(first), np.int64)
         # RandomState, unlike the newer generators, gives the same numbers in every version of numpy (NEP 19).
         self._rank = np.random.RandomState(seed % 2**32).permutation(len(first))
         self.pool: Array = np.arange(len(first)) if self._official is None else self.official("train")
@@ -139,12 +139,12 @@ def _check_classes(samples: Samples, divided: Split) -> None:
     if not samples.has_classes:
         return
     names = samples.class_names
-    classes = np.arange(len(names)) if names else np.unique(samples.targets)
+    classes = np.arange(len(names)) if names else np.unique(samples.classes)
     lacking = [
         f"{part} has no sample of class {names[number] if names else number}"
         for part, indices in divided._asdict().items()
         if len(indices)
-        for number in np.setdiff1d(classes, samples.targets[indices])
+        for number in np.setdiff1d(classes, samples.classes[indices])
     ]
     if lacking:
         raise UserError(

@@ -86,6 +86,7 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
     model.eval()
     try:
         with torch.no_grad(), device.autocast():
+            task.check_targets(targets)
             task.check_output(model(*inputs), targets)
     except (RuntimeError, ValueError, TypeError) as error:
         shapes = " and ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)

@@ -11,7 +11,7 @@ from runner.data.loader import Batch, Batches, TensorStore
 from runner.data.mixup import Mixup
 from runner.data.prepare import Prepare
 from runner.data.sampler import Order, class_weighted
-from runner.data.source import Array, Progress, Samples
+from runner.data.source import Array, Lazy, Progress, Samples, Streaming
 from runner.data.split import split
 from runner.data.stats import channel_stats
 from runner.data.wrap import as_source
@@ -46,7 +46,8 @@ class Splits:
         counts = {"training": self.train, "validation": self.val, "test": self.test}
         sizes = ", ".join(f"{len(part.indices):,} {name}" for name, part in counts.items() if part is not None)
         shapes = " and ".join("x".join(map(str, values.shape[1:])) for values in self.store.inputs)
-        return f"{sizes} samples of {shapes}"
+        lazy = ", decoded for each batch" if self.store.is_lazy else ""
+        return f"{sizes} samples of {shapes}{lazy}"
 
 
 def load_data(
@@ -72,13 +73,16 @@ def load_data(
         UserError: If files are missing or broken, a split stays empty, or a class is missing in one.
     """
     source = as_source(build(config.source.node()))
-    size = config.image_size
-    samples = source.read((size[0], size[1]) if size else None, progress)
-    if samples.has_classes and config.num_classes is not None and samples.targets.max() >= config.num_classes:
+    size = (config.image_size[0], config.image_size[1]) if config.image_size else None
+    if config.cache == "none" and isinstance(source, Streaming):
+        samples = source.stream(size, progress)
+    else:
+        samples = source.read(size, progress)
+    if samples.has_classes and config.num_classes is not None and samples.classes.max() >= config.num_classes:
         raise UserError(
-            f"data.num_classes={config.num_classes}, but there is a sample of class {samples.targets.max()}",
+            f"data.num_classes={config.num_classes}, but there is a sample of class {samples.classes.max()}",
             expected="classes are numbered from 0",
-            fix=f"data.num_classes={samples.targets.max() + 1}",
+            fix=f"data.num_classes={samples.classes.max() + 1}",
         )
     parts = split(samples, config.split.val, config.split.test, config.split.seed, config.split.stratify)
     store = TensorStore(samples)
@@ -100,7 +104,7 @@ def load_data(
             timeout=config.timeout,
         )
 
-    normalize = _normalize(config, samples.inputs[0], parts.train)
+    normalize = _normalize(config, samples.inputs[0], parts.train, progress)
     augment = [build(node.node()) for node in config.augment]
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     train, in_order = batches(parts.train, True), batches(parts.train, False)
@@ -133,13 +137,13 @@ def _order(config: Data, samples: Samples, indices: Array) -> str | Order:
     if not samples.has_classes:
         raise UserError(f"data.order={config.order}, but the targets are not classes", fix="data.order=random")
     weights = None if config.order == "balanced" else config.class_weights
-    return class_weighted(samples.targets[indices], weights, config.num_samples, config.replacement)
+    return class_weighted(samples.classes[indices], weights, config.num_samples, config.replacement)
 
 
-def _normalize(config: Data, images: object, train: object) -> dict[str, list[float]] | None:
+def _normalize(config: Data, images: Array | Lazy, train: Array, progress: Progress) -> dict[str, list[float]] | None:
     if config.normalize is None:
         return None
     if config.normalize == "auto":
-        mean, std = channel_stats(images, train)  # type: ignore[arg-type]
+        mean, std = channel_stats(images, train, progress)
         return {"mean": mean, "std": std}
     return {"mean": config.normalize.mean, "std": config.normalize.std}

@@ -41,6 +41,23 @@ class Task:
             return targets
         return targets.reshape(outputs.shape).to(torch.float32)
 
+    def check_targets(self, targets: Tensor) -> None:
+        """Refuse targets of another kind than the task is about; ``targets`` are those of a batch.
+
+        Raises:
+            ValueError: With what was expected.
+        """
+        kinds = {
+            "classification": (targets.ndim == 1 and not targets.is_floating_point(), "a class for each sample"),
+            "binary": (targets.ndim == 1, "0 or 1 for each sample"),
+            "multilabel": (targets.ndim == 2, "a row of 0 and 1 for each sample"),
+            "regression": (targets.ndim <= 2, "numbers for each sample"),
+            "segmentation": (targets.ndim == 3, "a mask for each sample"),
+        }
+        fits, expected = kinds[self.name]
+        if not fits:
+            raise ValueError(f"task={self.name} is about {expected}, the targets have shape {tuple(targets.shape[1:])}")
+
     def check_output(self, output: object, targets: Tensor) -> None:
         """Refuse an output of the wrong shape; ``output`` is the model's for a batch with these targets.
 

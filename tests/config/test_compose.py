@@ -50,9 +50,18 @@ def test_there_are_options_in_every_group() -> None:
 
 
 NEEDS = {
+    "segmentation": ["model=unet"],
+    "shapes": ["model=unet"],
+    "dice": ["model=unet"],
+    "dice_cross_entropy": ["model=unet"],
+    "binary": ["data.num_classes=2"],
+    "bce": ["task=multilabel"],
+    "mse": ["task=regression"],
+    "l1": ["task=regression"],
+    "huber": ["task=regression"],
     "csv_images": ["data.source.csv=pets/label.csv"],
     "image_folder": ["data.source.root=pets"],
-    "mask_folder": ["data.source.images=cells/image", "data.source.masks=cells/label"],
+    "mask_folder": ["model=unet", "data.source.images=cells/image", "data.source.masks=cells/label"],
     "cats_and_dogs": ["data.source.csv=pets/label.csv"],
     "membrane": ["data.source.images=cells/image", "data.source.masks=cells/label"],
 }
@@ -61,10 +70,8 @@ NEEDS = {
 
 @pytest.mark.parametrize(("group", "option"), options())
 def test_every_option_composes_into_a_valid_run(group: str, option: str, tiny_pictures: Path) -> None:
-    suits = {"segmentation": ["model=unet"], "mask_folder": ["model=unet"], "shapes": ["model=unet"]}
     chosen = f"{group}={option}" if group != "regularization" else f"{group}=[{option}]"
-    extra = ["data=shapes"] if (group, option) == ("task", "segmentation") else []
-    composed = compose(chosen, *suits.get(option, []), *extra, *NEEDS.get(option, []))
+    composed = compose(chosen, *NEEDS.get(option, []))
     RunConfig.model_validate(composed.config)
     if group != "regularization":  # Hydra does not tell the choices of a group whose options combine
         assert composed.choices[group] == option
@@ -242,3 +249,45 @@ def test_a_mistake_in_a_users_file_is_told_with_the_file(here: Path) -> None:
 def test_a_config_dir_that_is_not_there_is_refused(here: Path) -> None:
     with pytest.raises(UserError, match="--config-dir nowhere: there is no such folder"):
         compose(config_dir="nowhere")
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["model=lenet", "data=digits"], "model=lenet cannot work with data=digits: its images are 8 x 8"),
+        (["loss=dice"], "loss=dice cannot be used for task=classification"),
+        (["model=unet", "loss=bce"], "loss=bce cannot be used for task=segmentation"),
+        (["task=binary"], "task=binary answers yes or no, but data=digits has 10 classes"),
+        (["monitor=val/acuracy"], "monitor=val/acuracy is not a metric of task=classification"),
+        (["model=unet", "regularization=[mixup]"], "regularization.mixup blends classes, but task=segmentation"),
+        (["data.order=weighted"], "data.order=weighted needs data.class_weights"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_parts_that_cannot_work_together_are_refused_by_name(typed: list[str], message: str, here: Path) -> None:
+    (found,) = refused(*typed)
+    assert found.startswith(message)
+
+
+def test_the_loss_of_several_terms_suits_segmentation(here: Path) -> None:
+    assert compose("model=unet", "loss=dice_cross_entropy").config["loss"]["terms"]["dice"]["weight"] == 1.0
+
+
+def test_the_metrics_that_can_be_monitored_are_those_that_are_computed() -> None:
+    import torch
+
+    from runner.config.fit import METRICS
+    from runner.training.scores import Scores
+    from runner.training.tasks import make_task
+
+    for task, names in METRICS.items():
+        found = set(Scores(make_task(task, 2).new_metric(torch.device("cpu"))).compute())
+        assert {name for name in found if not name.startswith("dice_")} == set(names)
+
+
+def test_every_task_brings_the_loss_that_is_suggested_for_it() -> None:
+    from runner.config.fit import LOSS_OF_TASK
+
+    for task, loss in LOSS_OF_TASK.items():
+        data = {"segmentation": ["model=unet"], "binary": ["data.num_classes=2"]}.get(task, [])
+        assert compose(f"task={task}", *data).choices["loss"] == loss

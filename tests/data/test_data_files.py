@@ -1,12 +1,17 @@
 import numpy as np
 import pytest
 
-from runner.data.files import decode_all, header_of, images_below, read_images, report, stack
+from runner.data.files import decode_all, header_of, images_below, report, stack
+from runner.data.lazy import images_of
 from runner.errors import UserError
 
 
 def ignore(done, total):
     pass
+
+
+def read(files, size=None):
+    return images_of(files, [file.name for file in files], 1, size).gather(np.arange(len(files)))
 
 
 def test_images_are_found_in_folders_below_sorted_and_hidden_ones_not(write_image, write_file, tmp_path):
@@ -18,8 +23,8 @@ def test_images_are_found_in_folders_below_sorted_and_hidden_ones_not(write_imag
 
 def test_results_come_in_order_and_progress_is_told():
     told = []
-    decoded = decode_all(list("abcd"), lambda index: (np.array(index),), lambda *step: told.append(step))
-    assert [array.item() for (array,) in decoded] == [0, 1, 2, 3]
+    decoded = decode_all(list("abcd"), lambda index: 10 * index, lambda *step: told.append(step))
+    assert decoded == [0, 10, 20, 30]
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -28,7 +33,7 @@ def test_all_broken_files_are_counted_and_the_first_five_named(write_image, writ
     broken = [write_file(f"broken{number}.png", "no image") for number in range(7)]
     files = [good, *broken]
     with pytest.raises(UserError, match=r"7 of 8 samples cannot be used") as refusal:
-        read_images(files, [file.name for file in files], 1, None, ignore)
+        read(files)
     message = str(refusal.value)
     assert "broken0.png: is not an image that can be read" in message
     assert "broken4.png" in message
@@ -46,16 +51,15 @@ def test_a_file_that_is_cut_short_is_broken(write_image):
     path = write_image("cut.png", np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8))
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(UserError, match=r"cut\.png: cannot be read"):
-        read_images([path], ["cut.png"], 1, None, ignore)
+        read([path])
 
 
 def test_images_of_two_sizes_are_refused_with_both_files_unless_a_size_is_given(write_image):
     files = [write_image("a.png", size=(4, 6)), write_image("b.png", size=(5, 6))]
-    names = [file.name for file in files]
     with pytest.raises(UserError, match=r"a.png is 1 x 4 x 6 .*, but b.png is 1 x 5 x 6") as refusal:
-        read_images(files, names, 1, None, ignore)
+        read(files)
     assert "data.image_size=[4,6]" in str(refusal.value)
-    assert read_images(files, names, 1, (3, 3), ignore).shape == (2, 1, 3, 3)
+    assert read(files, (3, 3)).shape == (2, 1, 3, 3)
 
 
 def test_images_of_two_depths_are_refused():

@@ -7,6 +7,7 @@ LIGHT = [
     "runner.data.files",
     "runner.data.fingerprint",
     "runner.data.labels",
+    "runner.data.lazy",
     "runner.data.source",
     "runner.data.sources.cifar",
     "runner.data.sources.csv_images",

@@ -47,7 +47,9 @@ def test_without_an_order_the_values_of_all_masks_are_sorted(folder, write_image
 
 def test_a_value_that_is_not_in_the_order_is_refused_with_the_file(folder, write_image):
     write_image("label/1.png", np.full((2, 4), 128, np.uint8))
-    with pytest.raises(UserError, match=r"label/1.png: has the values 128, mask_values are \[0, 255\]"):
+    with pytest.raises(
+        UserError, match=r"image/1.png: its mask .*label/1.png has the values 128, mask_values are \[0, 255\]"
+    ):
         source(folder, mask_values=[0, 255]).read()
 
 

@@ -10,8 +10,9 @@ from typing import Literal
 
 from runner.data import fingerprint
 from runner.data.confine import Root
-from runner.data.files import header_of, read_images, report, require_folder
+from runner.data.files import header_of, report, require_folder
 from runner.data.labels import Classes, number_classes
+from runner.data.lazy import hold, images_of
 from runner.data.source import Facts, Progress, Samples, Size, silent
 from runner.errors import UserError, listing, nearest
 
@@ -89,11 +90,14 @@ class CsvImages:
 
     def read(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
         """All images in the order of the table."""
+        return hold(self.stream(image_size), progress)
+
+    def stream(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
+        """All images in the order of the table, to be decoded when they are needed."""
         self.check()
         files = self._resolve()
         channels, _ = header_of(files, self.channels)
-        places = [self._place(index) for index in range(len(files))]
-        images = read_images(files, places, channels, image_size, progress)
+        images = images_of(files, [self._place(index) for index in range(len(files))], channels, image_size)
         return Samples((images,), self._classes.targets, names=self._table.names, class_names=self._classes.names)
 
     @cached_property

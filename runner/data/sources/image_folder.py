@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from runner.data import fingerprint
-from runner.data.files import EXTENSIONS, header_of, images_below, read_images, require_folder
+from runner.data.files import EXTENSIONS, header_of, images_below, require_folder
+from runner.data.lazy import hold, images_of
 from runner.data.source import PARTS, Facts, Progress, Samples, Size, silent
 from runner.errors import UserError
 
@@ -53,11 +54,14 @@ class ImageFolder:
 
     def read(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
         """All images, sorted by part, class and name."""
+        return hold(self.stream(image_size), progress)
+
+    def stream(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
+        """All images, sorted by part, class and name, to be decoded when they are needed."""
         files, targets, official, class_names = self._listing
         channels, _ = header_of(files, self.channels)
-        images = read_images(files, [str(file) for file in files], channels, image_size, progress)
         return Samples(
-            inputs=(images,),
+            inputs=(images_of(files, [str(file) for file in files], channels, image_size),),
             targets=np.array(targets, dtype=np.int64),
             names=[str(file.relative_to(self.root)) for file in files],
             official=None if official is None else np.array(official),

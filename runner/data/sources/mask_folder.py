@@ -4,15 +4,17 @@ H, W: height and width of a picture; h, w: of a tile; C: channels; T: tiles of a
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from runner.data import fingerprint
-from runner.data.decode import read_image, read_mask, resize, resize_mask
-from runner.data.files import EXTENSIONS, decode_all, header_of, is_image, report, require_folder, stack
+from runner.data.decode import probe, read_image, read_mask, resize, resize_mask
+from runner.data.files import EXTENSIONS, decode_all, header_of, is_image, require_folder
+from runner.data.lazy import FileRows, hold
 from runner.data.source import Array, Facts, Progress, Samples, Size, silent
 from runner.errors import UserError, listing
 
@@ -78,27 +80,26 @@ class MaskFolder:
 
     def read(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
         """All pictures sorted by name, or their tiles row by row; ``image_size`` is the size of one sample."""
-        channels, _ = header_of((image for image, _ in self._pairs), self.channels)
+        return hold(self.stream(image_size, progress), progress)
+
+    def stream(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
+        """All pictures sorted by name, or their tiles row by row, to be decoded when they are needed.
+
+        The headers of all pictures are read beforehand, for the number of tiles, and all masks where their values are
+        not given. A tile costs as much as its picture, unless several are asked for together.
+        """
         names = [str(image) for image, _ in self._pairs]
-
-        def decode(index: int) -> tuple[Array, Array]:
-            image_file, mask_file = self._pairs[index]
-            images, masks = self._cut(read_image(image_file, channels), _read_mask(mask_file), mask_file)
-            if image_size is not None:
-                images = np.stack([resize(image, image_size) for image in images])
-                masks = np.stack([resize_mask(mask, image_size) for mask in masks])
-            return images, masks
-
-        decoded = decode_all(names, decode, progress)
-        counts = [len(images) for images, _ in decoded]
-        owners = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
-        targets = self._number([masks for _, masks in decoded])
-        inputs = stack([image for images, _ in decoded for image in images], owners)
+        headers = decode_all(names, lambda index: probe(self._pairs[index][0]), progress)
+        channels = headers[0][0] if self.channels == "auto" else self.channels
+        cutter = _Cutter(self._pairs, [size for _, size in headers], self.tile, image_size, channels)
+        counts = decode_all(names, cutter.count, silent)
+        values = self._found(cutter, progress) if self.mask_values is None else self.mask_values
+        owners = np.repeat(np.arange(len(names)), counts)
         return Samples(
-            inputs=(inputs,),
-            targets=stack([mask for masks in targets for mask in masks], owners),
-            names=[Path(name).name for name in owners],
-            groups=None if self.tile is None else np.repeat(np.arange(len(counts)), counts),
+            inputs=(FileRows(names, cutter.images, counts),),
+            targets=FileRows(names, partial(cutter.classes, values), counts),
+            names=[self._pairs[owner][0].name for owner in owners],
+            groups=None if self.tile is None else owners,
             class_names=self.class_names,
         )
 
@@ -112,40 +113,78 @@ class MaskFolder:
             raise UserError(listing(alone, limit=5), expected="pictures and masks of the same name")
         return [(images[stem], masks[stem]) for stem in images]
 
-    def _cut(self, image: Array, mask: Array, mask_file: Path) -> tuple[Array, Array]:
-        """Tiles (T, C, h, w) and (T, h, w) of an image (C, H, W) and its mask (H, W)."""
-        height, width = image.shape[1:]
-        if mask.shape != (height, width):
-            raise ValueError(
-                f"is {height} x {width} (height x width), its mask {mask_file} {mask.shape[0]} x {mask.shape[1]}"
+    def _found(self, cutter: "_Cutter", progress: Progress) -> list[int]:
+        """The values of all masks, sorted."""
+        names = [str(image) for image, _ in self._pairs]
+        values = sorted(set().union(*decode_all(names, cutter.values, progress)))
+        if len(values) > _UNKNOWN:
+            raise UserError(
+                f"the masks in {self.masks} have {len(values)} different values",
+                expected=f"one value for each class, at most {_UNKNOWN}",
             )
-        h, w = self.tile or (height, width)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class _Cutter:
+    """Decodes pictures and masks, cuts them into tiles, and brings these to the size of a sample."""
+
+    pairs: list[_Pair]
+    sizes: list[Size]
+    """Of each picture, by its header."""
+    tile: Size | None
+    image_size: Size | None
+    channels: int
+
+    def count(self, index: int) -> int:
+        """Tiles of a picture."""
+        (height, width), (h, w) = self.sizes[index], self.tile or self.sizes[index]
         if h > height or w > width:
             raise ValueError(f"is {height} x {width} (height x width), smaller than a tile of {h} x {w}")
-        corners = [(y, x) for y in range(0, height - h + 1, h) for x in range(0, width - w + 1, w)]
-        images = np.stack([image[:, y : y + h, x : x + w] for y, x in corners])
-        return images, np.stack([mask[y : y + h, x : x + w] for y, x in corners])
+        return (height // h) * (width // w)
 
-    def _number(self, masks: list[Array]) -> list[Array]:
-        """The masks (T, h, w) of each picture with class numbers, uint8, in place of their values."""
-        values = self.mask_values
-        if values is None:
-            values = sorted({int(value) for tiles in masks for value in np.unique(tiles)})
-            if len(values) > _UNKNOWN:
-                raise UserError(
-                    f"the masks in {self.masks} have {len(values)} different values",
-                    expected=f"one value for each class, at most {_UNKNOWN}",
-                )
+    def images(self, index: int) -> Array:
+        """The tiles of a picture, (T, C, h, w)."""
+        image = read_image(self.pairs[index][0], self.channels)
+        if image.shape[1:] != self.sizes[index]:
+            raise ValueError(f"is {_by(image.shape[1:])} (height x width), its header said {_by(self.sizes[index])}")
+        tiles = self._cut(image, index)
+        return tiles if self.image_size is None else np.stack([resize(tile, self.image_size) for tile in tiles])
+
+    def masks(self, index: int) -> Array:
+        """The tiles of a mask with its values as they stand in the file, (T, h, w) uint8 or uint16."""
+        mask_file = self.pairs[index][1]
+        mask = _read_mask(mask_file)
+        if mask.shape != self.sizes[index]:
+            raise ValueError(f"is {_by(self.sizes[index])} (height x width), its mask {mask_file} {_by(mask.shape)}")
+        tiles = self._cut(mask, index)
+        return tiles if self.image_size is None else np.stack([resize_mask(tile, self.image_size) for tile in tiles])
+
+    def values(self, index: int) -> set[int]:
+        """The values in a mask."""
+        return set(np.unique(self.masks(index)).tolist())
+
+    def classes(self, values: Sequence[int], index: int) -> Array:
+        """The tiles of a mask with class numbers in place of its ``values``, (T, h, w) uint8."""
         class_of = np.full(2**16, _UNKNOWN, np.uint8)
         class_of[values] = np.arange(len(values))
-        numbered = [class_of[tiles] for tiles in masks]
-        problems = []
-        for (_, mask_file), tiles, classes in zip(self._pairs, masks, numbered, strict=True):
-            unknown = np.unique(tiles[classes == _UNKNOWN]).tolist()
-            if unknown:
-                problems.append((str(mask_file), f"has the values {listing(unknown, 5)}, mask_values are {values}"))
-        report(problems, len(masks))
+        tiles = self.masks(index)
+        numbered: Array = class_of[tiles]
+        unknown = np.unique(tiles[numbered == _UNKNOWN]).tolist()
+        if unknown:
+            told = f"has the values {listing(unknown, 5)}, mask_values are {list(values)}"
+            raise ValueError(f"its mask {self.pairs[index][1]} {told}")
         return numbered
+
+    def _cut(self, pixels: Array, index: int) -> Array:
+        """Pixels (..., H, W) as (T, ..., h, w)."""
+        (height, width), (h, w) = self.sizes[index], self.tile or self.sizes[index]
+        corners = [(y, x) for y in range(0, height - h + 1, h) for x in range(0, width - w + 1, w)]
+        return np.stack([pixels[..., y : y + h, x : x + w] for y, x in corners])
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))
 
 
 def _read_mask(path: Path) -> Array:

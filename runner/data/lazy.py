@@ -1,0 +1,106 @@
+"""Arrays of images and masks that are not held in memory: a row is decoded from its file when it is asked for.
+
+N: rows, B: rows asked for, T: rows of one file, such as the tiles of a picture, C: channels, H: height, W: width.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner.data.decode import read_image, resize
+from runner.data.files import Broken, attempt, decode_all, report, stack
+from runner.data.source import Array, Lazy, Progress, Samples, Size, silent
+
+
+class FileRows:
+    """An array (N, ...) whose rows stand in files, for each of which all rows are decoded together.
+
+    Args:
+        names: What to call each file in a message.
+        decode: Gives the rows of a file, (T, ...), by its place in ``names``. What it raises is what is wrong with the
+            file. It is pickled where worker processes are not forked.
+        counts: T for each file; None: 1.
+    """
+
+    def __init__(
+        self, names: Sequence[str], decode: Callable[[int], Array], counts: Sequence[int] | None = None
+    ) -> None:
+        per_file = np.ones(len(names), np.int64) if counts is None else np.asarray(counts, np.int64)
+        self._names = names
+        self._decode = decode
+        self._file_of = np.repeat(np.arange(len(names)), per_file)
+        self._start_of = np.cumsum(per_file) - per_file
+
+    def __len__(self) -> int:
+        return len(self._file_of)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, ...), by the first file that is not broken."""
+        return (len(self), *self._first[1].shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values, by the same file."""
+        return self._first[1].dtype
+
+    def gather(self, ids: Array, progress: Progress = silent) -> Array:
+        """The rows with these ids (B,), as a new array (B, ...). ``progress`` counts files.
+
+        Raises:
+            UserError: If files are broken, or differ from the first one in size or depth; it names them.
+        """
+        files, place = np.unique(self._file_of[ids], return_inverse=True)
+        names = [self._names[file] for file in files]
+        decoded = decode_all(names, lambda index: self._decode(int(files[index])), progress)
+        within = ids - self._start_of[files[place]]
+        rows = [decoded[file][row] for file, row in zip(place, within, strict=True)]
+        del decoded  # so that stack() lets go of what it has copied
+        return stack(rows, [names[file] for file in place], like=self._first)
+
+    @cached_property
+    def _first(self) -> tuple[str, Array]:
+        """Name and first row of the first file that is not broken; a broken one is told when it is asked for."""
+        problems = []
+        for index, name in enumerate(self._names):
+            rows = attempt(self._decode, index)
+            if not isinstance(rows, Broken):
+                return name, rows[0]
+            problems.append((name, rows.reason))
+        report(problems, len(self._names))
+        raise AssertionError("no files at all")
+
+
+def images_of(files: Sequence[Path], names: Sequence[str], channels: int, image_size: Size | None) -> FileRows:
+    """The images (N, C, H, W) of as many files.
+
+    Args:
+        files: The image files.
+        names: What to call each in a message.
+        channels: 1, 3 or 4.
+        image_size: Height and width to bring them to; None: as they are.
+    """
+    return FileRows(names, partial(_image, files, channels, image_size))
+
+
+def hold(samples: Samples, progress: Progress) -> Samples:
+    """The samples with everything decoded.
+
+    Raises:
+        UserError: If files are broken, or differ in size or depth; it names them.
+    """
+
+    def held(values: Array | Lazy) -> Array:
+        return values if isinstance(values, np.ndarray) else values.gather(np.arange(len(values)), progress)
+
+    return replace(samples, inputs=tuple(held(values) for values in samples.inputs), targets=held(samples.targets))
+
+
+def _image(files: Sequence[Path], channels: int, image_size: Size | None, index: int) -> Array:
+    """The image of a file as its only row, (1, C, H, W)."""
+    image = read_image(files[index], channels)
+    return (image if image_size is None else resize(image, image_size))[np.newaxis]

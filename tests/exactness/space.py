@@ -1,0 +1,103 @@
+"""The configurations that tests of exactness draw from.
+
+To have something new tested, add a row, or an alternative to a row: what a user would type for it. Everything that
+draws at random, the property tests and the killing of runs, takes a model and one alternative from each row.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Typed = list[str]
+Choose = Callable[[Sequence[T]], T]
+
+ALWAYS = ["device=cpu", "data.eval_batch_size=1000", "tracking.progress=false"]
+
+DIGITS = ["data.split.test=1640", "data.split.val=60"]
+"""97 digits to train on."""
+PETITE_SHAPES = [
+    *("data=shapes", "data.source.count=60", "data.image_size=[16,16]"),
+    *("data.split.test=10", "data.split.val=10"),
+]
+"""40 drawings to train on."""
+
+CLASSIFIERS: dict[str, Typed] = {
+    "mlp": [*DIGITS, "model=mlp", "model.hidden=[8]"],
+    "mlp with dropout": [*DIGITS, "model=mlp", "model.hidden=[8]", "model.dropout=0.5"],
+    "lenet": [*DIGITS, "model=lenet", "data=digits_32"],
+    "convnet with batch norm and dropout": [
+        *(*DIGITS, "model=convnet", "data=digits", "model.widths=[4,4]"),
+        *("model.batch_norm=true", "model.dropout=0.2"),
+    ],
+}
+
+SEGMENTERS: dict[str, Typed] = {
+    "unet": [*PETITE_SHAPES, "model=unet", "model.width=2", "model.levels=1", "model.dropout=0.2"],
+}
+
+FOR_EVERY_TASK: dict[str, list[Typed]] = {
+    "length": [["epochs=2"], ["epochs=3"], ["epochs=4", "max_steps=11"]],
+    "batch size": [["data.batch_size=16"], ["data.batch_size=7"], ["data.batch_size=40"]],
+    "last batch": [[], ["data.drop_last=true"]],
+    "optimizer": [
+        [],
+        ["optimizer=adamw"],
+        ["optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true"],
+        ["optimizer=rmsprop", "optimizer.momentum=0.5"],
+    ],
+    "scheduler": [
+        [],
+        ["scheduler=step", "scheduler.epochs=1", "scheduler.gamma=0.5"],
+        ["scheduler=cosine", "scheduler.warmup_epochs=0.5"],
+    ],
+    "accumulation": [[], ["training.accumulate=2"], ["training.accumulate=3"]],
+    "precision": [[], ["device.precision=bf16"], ["device.precision=fp16"]],
+    "clipping": [[], ["regularization.clip_norm=0.5"]],
+    "early stopping": [[], ["regularization.early_stopping.patience=1"]],
+    "averaged weights": [[], ["regularization.ema.decay=0.8"]],
+    "augmentation": [
+        [],
+        ["data.augment=[{_target_:runner.data.augment.Shift,pixels:1,padding:zeros}]"],
+        [
+            "data.augment=[{_target_:runner.data.augment.HorizontalFlip,p:0.5},"
+            "{_target_:runner.data.augment.Rotate,degrees:20,padding:border}]"
+        ],
+    ],
+    "validation": [[], ["data.split.val=0"]],
+    "monitor": [[], ["monitor=train/loss"]],
+    "test": [[], ["training.test=false"]],
+    "loss that is not finite": [[], ["training.nonfinite=skip"]],
+    "checkpoints after epochs": [[], ["checkpoint.every_epochs=2"]],
+    "checkpoints within epochs": [[], ["checkpoint.every_steps=1"], ["checkpoint.every_steps=3"]],
+    "retention": [
+        [],
+        ["checkpoint.keep_last=1", "checkpoint.keep_best=2"],
+        ["checkpoint.keep_last=3", "checkpoint.keep_every=2"],
+    ],
+    "training curve": [["tracking.log_every=1"], ["tracking.log_every=2"], ["tracking.log_every=50"]],
+    "tensorboard": [[], ["tracking.images=0", "tracking.graph=false"], ["tracking.tensorboard=false"]],
+}
+
+ONLY_FOR_CLASSES: dict[str, list[Typed]] = {
+    "order": [
+        [],
+        ["data.order=sequential"],
+        ["data.order=balanced"],
+        ["data.order=weighted", "data.class_weights=[1,2,3,4,5,5,4,3,2,1]", "data.num_samples=75"],
+    ],
+    "mixup": [[], ["regularization.mixup.alpha=0.4"]],
+}
+
+
+def drawn(choose: Choose[tuple[str, Typed]], pick: Choose[Typed]) -> Typed:
+    """What would be typed for a configuration.
+
+    Args:
+        choose: Takes one of several models.
+        pick: Takes one alternative of a row.
+    """
+    models = {**CLASSIFIERS, **SEGMENTERS}
+    name, model = choose(list(models.items()))
+    table = FOR_EVERY_TASK | (ONLY_FOR_CLASSES if name in CLASSIFIERS else {})
+    return [*ALWAYS, *model, *(text for alternatives in table.values() for text in pick(alternatives))]
