@@ -1,0 +1,107 @@
+"""From a configuration to what a run trains with."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from runner.config.schema import RunConfig
+from runner.errors import UserError
+from runner.runs.directory import RunDirectory
+from runner.tracking.console import Console
+from runner.training.assemble import assemble, make_plan
+from runner.training.parts import Parts
+
+NewRun = Callable[..., RunDirectory]
+
+
+@pytest.fixture
+def parts_of(new_run: NewRun, tmp_path: Path) -> Callable[..., Parts]:
+    """What would be trained with, from what would be typed."""
+
+    def build(*typed: str) -> Parts:
+        run = new_run(*typed)
+        return assemble(RunConfig.model_validate(run.config()), run.choices(), Console(log_file=tmp_path / "log"))
+
+    return build
+
+
+def weights(parts: Parts) -> list[float]:
+    return [value for tensor in parts.model.parameters() for value in tensor.flatten()[:3].tolist()]
+
+
+def test_the_first_weights_are_those_of_the_seed_alone(parts_of: Callable[..., Parts]) -> None:
+    first = weights(parts_of("model.hidden=[8]"))
+    assert weights(parts_of("model.hidden=[8]", "data.workers=1", "data.batch_size=7", "epochs=3")) == first
+    assert weights(parts_of("model.hidden=[8]", "seed=1")) != first
+
+
+def test_the_first_weights_are_those_that_the_seed_gives_to_the_same_layers_by_hand(
+    parts_of: Callable[..., Parts],
+) -> None:
+    parts = parts_of("model.hidden=[8]", "seed=3")
+    torch.manual_seed(3)
+    by_hand = torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10))
+    for ours, theirs in zip(parts.model.parameters(), by_hand.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_class_weights_are_the_loss_of_torch_with_a_tensor(parts_of: Callable[..., Parts]) -> None:
+    given = [1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5]
+    parts = parts_of(f"loss.weight={given}".replace(" ", ""))
+    outputs, targets = torch.randn(6, 10), torch.tensor([0, 1, 1, 9, 9, 3])
+    expected = torch.nn.functional.cross_entropy(outputs, targets, weight=torch.tensor(given))
+    assert torch.equal(parts.loss(outputs, targets), expected)
+
+
+def test_an_epoch_of_windows_counts_the_last_partial_one(parts_of: Callable[..., Parts]) -> None:
+    # 1,257 training samples in batches of 200 are 7, in windows of 2 they are 4
+    assert parts_of("data.batch_size=200", "training.accumulate=2").steps_per_epoch == 4
+
+
+def test_max_steps_shortens_the_epochs_that_the_learning_rate_is_planned_for(parts_of: Callable[..., Parts]) -> None:
+    parts = parts_of("data.batch_size=200", "max_steps=14", "epochs=10", "scheduler=cosine", "optimizer.lr=1")
+    assert parts.epochs == 2.0
+    assert parts.set_lr(0) == pytest.approx(1.0)
+    assert parts.set_lr(7) == pytest.approx(0.5)
+
+
+OWN: dict[str, str] = {
+    "wrong_size": "return torch.zeros(len(images), 3)",
+    "no_tensor": "return [1, 2]",
+    "raises": "return images @ torch.zeros(5, 5)",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("wrong_size", r"an output of shape \(2, 10\) is expected, the model gave \(2, 3\)"),
+        ("no_tensor", r"a tensor \(2, 10\) is expected, the model gave a list"),
+        ("raises", "the model says: "),
+    ],
+)
+def test_a_model_of_ones_own_that_does_not_fit_is_refused_with_what_it_says(
+    kind: str, says: str, parts_of: Callable[..., Parts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{kind}.py").write_text(
+        f"import torch\nclass Net(torch.nn.Linear):\n    def forward(self, images):\n        {OWN[kind]}\n"
+    )
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    node: dict[str, Any] = {"_target_": f"{kind}.Net", "in_features": 1, "out_features": 1}
+    (tmp_path / "conf" / "model" / "net.yaml").write_text("\n".join(f"{key}: {value}" for key, value in node.items()))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="model=net cannot work with data=digits") as refusal:
+        parts_of("model=net")
+    assert refusal.match(says)
+
+
+def test_the_plan_watches_the_validation_split_or_the_training_split_where_there_is_none(
+    new_run: NewRun, parts_of: Callable[..., Parts]
+) -> None:
+    for typed, metric in ((), "val/accuracy"), (("data.split.val=0",), "train/accuracy"):
+        config = RunConfig.model_validate(new_run(*typed).config())
+        plan = make_plan(config, parts_of(*typed))
+        assert (plan.monitor.metric, plan.monitor.higher) == (metric, True)
