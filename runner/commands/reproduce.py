@@ -22,13 +22,16 @@ def main(args: Sequence[str]) -> int:
     old = RunDirectory.open(options.dir)
 
     from runner.launch.single import execute_here
-    from runner.report.reproduction import compare
+    from runner.report.reproduction import compare, require_complete
     from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
 
+    require_complete(old)
+    trust = trust_from(options.trust)
+    trust.check(old.config(), old.path)
     stop = StopRequest()
     with stop.listening(*SCHEDULER_SIGNALS):
         new = again(old, ["runner", *sys.argv[1:]])
-        code = execute_here(new, trust_from(options.trust), stop)
+        code = execute_here(new, trust, stop)
     if code != 0:
         return code
     difference = compare(old, new)

@@ -26,18 +26,23 @@ def main(args: Sequence[str]) -> int:
     add_trust(parser)
     options = parser.parse_intermixed_args(args)
     run = RunDirectory.open(options.dir)
-    if options.overrides:
-        from runner.config.amend import amend
 
-        amend(run, options.overrides)
+    from runner.config.amend import amend, amended
+
+    if options.overrides:
+        amended(run, options.overrides)  # what is refused is refused at once, and nothing is touched
     elif Status.read(run.status_file).state == "completed":
         print(
             f"{run.path} is complete: nothing is left to train\n  fix:      runner resume {run.path} epochs=N for more"
         )
         return 0
-    from runner.launch.single import execute_here
+    from runner.launch.single import execute_here, require_device
     from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+
+    def change() -> None:
+        if options.overrides:
+            amend(run, options.overrides, require_device)
 
     stop = StopRequest()
     with stop.listening(*SCHEDULER_SIGNALS):
-        return execute_here(run, trust_from(options.trust), stop)
+        return execute_here(run, trust_from(options.trust), stop, change)

@@ -1,7 +1,7 @@
 """Changing the frozen configuration of a run before it is resumed, as far as that does not change its past."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -19,6 +19,7 @@ FREE = (
     "device",
     "checkpoint",
     "tracking",
+    "training.nonfinite",
     "training.test",
     "data.cache",
     "data.workers",
@@ -31,19 +32,38 @@ FREE = (
 """Settings (or groups of them) that change how a run goes on, but nothing of what it has done."""
 
 
-def amend(run: RunDirectory, overrides: Sequence[str]) -> None:
+def amend(run: RunDirectory, overrides: Sequence[str], accept: Callable[[Mapping[str, Any]], None]) -> None:
     """Set values in ``config.yaml``, and note them in ``overrides.yaml``.
+
+    Args:
+        run: A run that no process executes.
+        overrides: What was typed: ``epochs=20``.
+        accept: Told the whole configuration before it is written; what it raises keeps it from being so.
 
     Raises:
         UserErrors: If a change contradicts what the run has done already, or is not valid; nothing is written then.
+    """
+    changed = amended(run, overrides)
+    accept(changed)
+    record = yaml.safe_load(run.overrides_file.read_text())
+    record.setdefault("resumed", []).append({"at": now(), "with": list(overrides)})
+    write_atomic(run.overrides_file, yaml.safe_dump(record, sort_keys=False).encode())
+    write_atomic(run.config_file, yaml.safe_dump(changed, sort_keys=False).encode())
+
+
+def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration of a run with some values changed.
+
+    Raises:
+        UserErrors: As ``amend``.
     """
     config = run.config()
     origin = Origin(Places((shipped_conf(),), ()), run.choices(), {text.partition("=")[0]: text for text in overrides})
     changed, errors = copy.deepcopy(config), []
     for text in overrides:
-        key, equals, value = text.partition("=")
+        key, _, value = text.partition("=")
         key = "device.kind" if key == "device" else key
-        problem = _refusal(config, key, text, bool(equals), origin)
+        problem = _refusal(config, key, text, origin)
         if problem:
             errors.append(problem)
         else:
@@ -51,14 +71,11 @@ def amend(run: RunDirectory, overrides: Sequence[str]) -> None:
     errors += mistakes(changed, origin)
     if errors:
         raise UserErrors(errors)
-    record = yaml.safe_load(run.overrides_file.read_text())
-    record.setdefault("resumed", []).append({"at": now(), "with": list(overrides)})
-    write_atomic(run.overrides_file, yaml.safe_dump(record, sort_keys=False).encode())
-    write_atomic(run.config_file, yaml.safe_dump(changed, sort_keys=False).encode())
+    return changed
 
 
-def _refusal(config: dict[str, Any], key: str, text: str, has_value: bool, origin: Origin) -> UserError | None:
-    if not has_value:
+def _refusal(config: dict[str, Any], key: str, text: str, origin: Origin) -> UserError | None:
+    if not _is_readable(text):
         return UserError(f"{text} cannot be read", expected="key=value")
     node: Any = config
     path = tuple(key.split("."))
@@ -79,6 +96,15 @@ def _refusal(config: dict[str, Any], key: str, text: str, has_value: bool, origi
             fix="runner train starts a new run with it",
         )
     return None
+
+
+def _is_readable(text: str) -> bool:
+    _, equals, value = text.partition("=")
+    try:
+        yaml.safe_load(value)
+    except yaml.YAMLError:
+        return False
+    return bool(equals)
 
 
 def _set(config: dict[str, Any], path: Sequence[str], value: Any) -> None:

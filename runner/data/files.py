@@ -99,12 +99,17 @@ def decode_all(names: Sequence[str], decode: Callable[[int], T], progress: Progr
     decoded, problems = [], []
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         # Decoders leave the interpreter's lock while they decode, so threads are enough.
-        for index, result in enumerate(pool.map(lambda index: attempt(decode, index), range(len(names)))):
-            if isinstance(result, Broken):
-                problems.append((names[index], result.reason))
-            else:
-                decoded.append(result)
-            progress(index + 1, len(names))
+        results = pool.map(lambda index: attempt(decode, index), range(len(names)))
+        try:
+            for index, result in enumerate(results):
+                if isinstance(result, Broken):
+                    problems.append((names[index], result.reason))
+                else:
+                    decoded.append(result)
+                progress(index + 1, len(names))
+        except BaseException:  # a request to stop: the pool would decode all that is left before it lets go
+            pool.shutdown(cancel_futures=True)
+            raise
     report(problems, len(names))
     return decoded
 

@@ -1,6 +1,8 @@
 """Batches: a DataLoader over samples, exact about where an epoch stands."""
 
+import signal
 from collections.abc import Iterator
+from types import FrameType
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +14,9 @@ from runner.data.random import fold
 from runner.data.sampler import EpochSampler, Order
 from runner.data.source import Array, Lazy, Samples
 from runner.errors import UserError
+
+_OUTLIVES_S = 60
+"""How long a worker goes on after it was told to end by something else than its loader."""
 
 
 class Batch(NamedTuple):
@@ -54,8 +59,9 @@ class TensorStore(Dataset[tuple[Tensor, ...]]):
         Raises:
             UserError: If the file of one cannot be decoded; the message names it.
         """
-        inputs = tuple(_gather(values, ids) for values in self.inputs)
-        return Batch(inputs, _gather(self.targets, ids), torch.from_numpy(ids))
+        indices = torch.from_numpy(ids)
+        inputs = tuple(_gather(values, indices) for values in self.inputs)
+        return Batch(inputs, _gather(self.targets, indices), indices)
 
 
 class Batches:
@@ -109,6 +115,7 @@ class Batches:
             prefetch_factor=prefetch_factor if workers else None,
             persistent_workers=persistent_workers and workers > 0,
             timeout=timeout if workers else 0,
+            worker_init_fn=_leave_signals_to_parent,
         )
 
     def __len__(self) -> int:
@@ -151,7 +158,10 @@ class _Told(Dataset[Batch | UserError]):
 
 def _or_raise(batch: Batch | UserError) -> Batch:
     if isinstance(batch, UserError):
-        raise batch
+        try:
+            raise batch
+        finally:
+            del batch  # the traceback knows this frame: the error and the loader, with its workers, would live on
     return batch
 
 
@@ -161,10 +171,25 @@ def _shared(values: Array | Lazy) -> Tensor | Lazy:
     return values
 
 
-def _gather(values: Tensor | Lazy, ids: Array) -> Tensor:
+def _gather(values: Tensor | Lazy, indices: Tensor) -> Tensor:
     if isinstance(values, Tensor):
-        return values.index_select(0, torch.from_numpy(ids))
-    return torch.from_numpy(values.gather(ids))
+        return values.index_select(0, indices)
+    return torch.from_numpy(values.gather(indices.numpy()))
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    """Let a worker go on when the whole process group is asked to stop: the step that is under way needs its batch.
+
+    A terminal sends Ctrl-C to all processes, and so do batch systems with theirs. The process that trains decides; its
+    workers end with their loader, and a minute later if there is nobody left to end them.
+    """
+
+    def end_later(number: int, frame: FrameType | None) -> None:
+        signal.alarm(_OUTLIVES_S)
+
+    signal.signal(signal.SIGTERM, end_later)
+    for ignored in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(ignored, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Batch | UserError) -> Batch | UserError:

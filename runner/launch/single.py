@@ -1,7 +1,9 @@
 """One run in this process: freeze it, execute it."""
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from runner.config.compose import Composed
 from runner.errors import UserError
@@ -17,10 +19,8 @@ def freeze(composed: Composed, wanted: Path | None = None) -> RunDirectory:
     Raises:
         UserError: If the device is missing or the directory cannot be made; nothing is left behind.
     """
-    from runner.training.devices import choose
-
     config = composed.config
-    choose(config["device"]["kind"], config["device"]["precision"])
+    require_device(config)
     exactly = wanted is None and config["run_dir"] is not None
     if exactly:
         wanted = Path(config["run_dir"])
@@ -34,12 +34,23 @@ def freeze(composed: Composed, wanted: Path | None = None) -> RunDirectory:
     )
 
 
-def execute_here(run: RunDirectory, trust: Trust, stop: StopRequest) -> int:
-    """Execute a run directory in this process; give the exit code."""
+def require_device(config: Mapping[str, Any]) -> None:
+    """Make sure that the device of a configuration is there.
+
+    Raises:
+        UserError: If it is not.
+    """
+    from runner.training.devices import choose
+
+    choose(config["device"]["kind"], config["device"]["precision"])
+
+
+def execute_here(run: RunDirectory, trust: Trust, stop: StopRequest, change: Callable[[], None] = lambda: None) -> int:
+    """Execute a run directory in this process, after a change of its configuration; give the exit code."""
     from runner.training.execute import execute
 
     try:
-        return execute(run, trust, stop).exit_code
+        return execute(run, trust, stop, change).exit_code
     except UserError:
         raise
     except OSError as error:

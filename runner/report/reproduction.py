@@ -5,19 +5,40 @@ import json
 from pathlib import Path
 from typing import Any
 
-from runner.runs.checkpoints import read_checkpoint
+import yaml
+
+from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 from runner.runs.provenance import differences
+from runner.runs.status import Status
+from runner.runs.store import load_checkpoint
 
 _OF_TIME = {"seconds"}
 
 
+def require_complete(run: RunDirectory) -> None:
+    """Make sure that a run has come to its end, so that there is something to compare with.
+
+    Raises:
+        UserError: If it has not.
+    """
+    state = Status.read(run.status_file).state
+    if state != "completed":
+        raise UserError(
+            f"{run.path} is {state}: only a complete run can be reproduced", fix=f"runner resume {run.path}"
+        )
+
+
 def compare(old: RunDirectory, new: RunDirectory) -> str | None:
-    """None when two runs are identical; otherwise the first difference, and what differed around them."""
-    difference = _first_metric(old, new) or _first_weight(old, new)
+    """None when two runs are identical; otherwise the first difference, and what differed around them.
+
+    Raises:
+        UserError: If a checkpoint is missing or damaged.
+    """
+    difference = _first_metric(old, new) or _first_value(old, new)
     if difference is None:
         return None
-    around = differences(_execution(old), _execution(new))
+    around = differences(_execution(old), _execution(new)) + _changes(old)
     lines = [f"not identical: {difference}", f"  old:      {old.path}", f"  new:      {new.path}"]
     lines += [f"  differs:  {line}" for line in around] or [
         "  differs:  nothing that is recorded; see docs/guarantees.md"
@@ -36,15 +57,51 @@ def _first_metric(old: RunDirectory, new: RunDirectory) -> str | None:
     return None
 
 
-def _first_weight(old: RunDirectory, new: RunDirectory) -> str | None:
+def _first_value(old: RunDirectory, new: RunDirectory) -> str | None:
+    """The first value in the last and the best checkpoint that is not the same to the last bit."""
+    names = [name for name in ("last", "best") if (old.checkpoints / f"{name}.pt").exists()]
+    for name in names:
+        before, now = (load_checkpoint(run.checkpoints, name) for run in (old, new))
+        for key in ("tracker", "generators"):  # sizes of files that hold times; one for each GPU that is there
+            del before[key], now[key]
+        path = _first_difference(before, now, "")
+        if path is not None:
+            kind, _, rest = path.partition(".")
+            what = f"the weight {rest}" if kind == "model" else path
+            return f"the metrics agree, but not {what} in {name}.pt"
+    return None
+
+
+def _first_difference(one: Any, other: Any, path: str) -> str | None:
+    """Where two states differ first: the keys that lead there."""
+    if isinstance(one, dict) and isinstance(other, dict) and list(one) == list(other):
+        inside = ((one[key], other[key], str(key)) for key in one)
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        inside = ((left, right, str(number)) for number, (left, right) in enumerate(zip(one, other, strict=True)))
+    else:
+        return None if _is_same(one, other) else path
+    found = (_first_difference(left, right, f"{path}.{key}" if path else key) for left, right, key in inside)
+    return next((path for path in found if path is not None), None)
+
+
+def _is_same(one: Any, other: Any) -> bool:
     import torch
 
-    before = read_checkpoint(old.checkpoints / "last.pt")["model"]
-    now = read_checkpoint(new.checkpoints / "last.pt")["model"]
-    for name, tensor in before.items():
-        if name not in now or not torch.equal(tensor, now[name]):
-            return f"the metrics agree, but not the weight {name}"
-    return None
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        if one.dtype != other.dtype or one.shape != other.shape:
+            return False
+        bits = (tensor.contiguous().view(-1).view(torch.uint8) for tensor in (one, other))
+        return torch.equal(*bits)  # of the bits: for torch, 0 equals -0 and NaN is not itself
+    return type(one) is type(other) and (one == other or (one != one and other != other))
+
+
+def _changes(run: RunDirectory) -> list[str]:
+    """What was changed when the old run was resumed: the new one had it from its beginning."""
+    record = yaml.safe_load(run.overrides_file.read_text())
+    return [
+        f"the old run was resumed with {' '.join(resumed['with'])}, which the new one had from its start"
+        for resumed in record.get("resumed", [])
+    ]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ class BackgroundSaver:
 
     def __init__(self, store: CheckpointStore, check: Callable[[], None] = lambda: None) -> None:
         self.store = store
-        self._check = check
+        self.check = check
         self._snapshot = Snapshot()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -33,7 +33,7 @@ class BackgroundSaver:
             OSError: If the write before it failed.
         """
         self.wait()
-        self._check()
+        self.check()
         copied = self._snapshot.take(state)
         # Not a daemon: the interpreter does not end in the middle of a write.
         self._thread = threading.Thread(target=self._write, args=(copied, planned), name="checkpoint")

@@ -8,6 +8,8 @@ could disagree with it.
 import hashlib
 import io
 import os
+import pickle
+import re
 import struct
 from pathlib import Path
 from typing import IO, Any, cast
@@ -23,7 +25,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class DamagedCheckpointError(Exception):
-    """The file is not what was written."""
+    """The file is not what was written, or nothing that a run writes."""
 
 
 class _HashingFile(io.RawIOBase):
@@ -78,15 +80,27 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        DamagedCheckpointError: If its digest is missing or differs.
+        DamagedCheckpointError: If its digest is missing or differs, or it holds more than tensors and plain values.
     """
     with path.open("rb") as file:
         if not _is_whole(file):
             raise DamagedCheckpointError("its content does not match its digest")
         file.seek(0)
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    assert isinstance(state, dict)
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise DamagedCheckpointError(
+                f"it holds more than tensors and plain values, and could run code if it were loaded{_named_in(error)}"
+            ) from None
+    if not isinstance(state, dict):
+        raise DamagedCheckpointError(f"it holds a {type(state).__name__}, not the state of a run")
     return state
+
+
+def _named_in(error: pickle.UnpicklingError) -> str:
+    """What a refused pickle asked for, such as ``posix.system``, where torch's message tells."""
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f": {found[1]}" if found else ""
 
 
 def _is_whole(file: IO[bytes]) -> bool:

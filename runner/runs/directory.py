@@ -90,6 +90,11 @@ class RunDirectory:
         assert isinstance(loaded, dict)
         return loaded
 
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left half-written beside its files."""
+        for file in self.path.glob(".*.tmp"):
+            file.unlink(missing_ok=True)
+
     def choices(self) -> dict[str, str]:
         """The option chosen in each configuration group, by group."""
         loaded = yaml.safe_load(self.overrides_file.read_text())
@@ -124,15 +129,10 @@ def create(
     Raises:
         UserError: If ``exactly`` and the folder exists, or the folder cannot be written.
     """
+    draft = wanted.parent / f".{wanted.name}.{secrets.token_hex(4)}.tmp"
     try:
         wanted.parent.mkdir(parents=True, exist_ok=True)
-        draft = wanted.parent / f".{wanted.name}.{secrets.token_hex(4)}.tmp"
         draft.mkdir()
-    except OSError as error:
-        raise UserError(
-            f"the run directory {wanted} cannot be made: {error.strerror}", fix="output_root=FOLDER"
-        ) from error
-    try:
         run = RunDirectory(draft)
         run.config_file.write_text(yaml.safe_dump(dict(config), sort_keys=False))
         run.overrides_file.write_text(yaml.safe_dump({"typed": list(typed), "choices": dict(choices)}, sort_keys=False))
@@ -141,6 +141,10 @@ def create(
         run.checkpoints.mkdir()
         sync_folder(draft)
         path = _rename_to_free(draft, wanted, exactly)
+    except OSError as error:
+        raise UserError(
+            f"the run directory {wanted} cannot be made: {error.strerror}", fix="output_root=FOLDER"
+        ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     sync_folder(path.parent)

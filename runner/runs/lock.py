@@ -26,6 +26,14 @@ DEAD_AFTER_S = 15.0
 """How long the count of another machine must stand still to be that of a dead holder."""
 
 
+_NAMED_AFTER_S = 1.0
+"""How long a holder that has just taken the lock may need to write its name."""
+
+
+class LostLockError(UserError):
+    """Another process has taken the directory over: nothing in it may be written any more."""
+
+
 class RunLock:
     """Holds the lock of a folder while the ``with`` block runs."""
 
@@ -44,15 +52,19 @@ class RunLock:
             OSError: If the folder cannot be written.
         """
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        _taken.add(self)
         try:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise self._refusal() from None
-            self._wait_for_other_machines()
+            is_new = self._wait_for_other_machines()
             self._write(beat=0)
+            if is_new:
+                time.sleep(_pause())  # whoever waited for the same dead holder has written its own name by then
+                self.check()
         except BaseException:
-            os.close(self._file)
+            self._close()
             raise
         self._thread.start()
         return self
@@ -62,51 +74,65 @@ class RunLock:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if self._record().get("token") == self._token:
-            os.ftruncate(self._file, 0)
-        os.close(self._file)
+        if self in _taken and self._record().get("token") == self._token:
+            with contextlib.suppress(OSError):  # the disk may just have become read-only; the lock goes all the same
+                os.ftruncate(self._file, 0)
+        self._close()
 
     def check(self) -> None:
         """Make sure that the lock is still held, before something is written that another holder could have written.
 
         Raises:
-            UserError: If another process has taken the directory over.
+            LostLockError: If another process has taken the directory over, or the lock's file away.
         """
-        record = self._record()
-        if record and record["token"] != self._token:
-            raise UserError(
-                f"{self.folder} was taken over by process {record.get('pid')} on {record.get('host')}",
-                expected="one process at a time; this one stood still for so long that it was believed dead",
-            )
+        for _ in range(5):
+            record = self._record()
+            if record.get("token") == self._token:
+                return
+            if record:
+                break
+            time.sleep(0.02)  # a write is under way; or another holder has come and gone, and this lasts
+        holder = f"process {record['pid']} on {record['host']}" if record else "another process, which has ended,"
+        raise LostLockError(
+            f"{self.folder} was taken over by {holder}: this process leaves it as it is",
+            expected="one process at a time; this one stood still for so long that it was believed dead",
+        )
 
-    def _wait_for_other_machines(self) -> None:
+    def _wait_for_other_machines(self) -> bool:
+        """Return when no other machine holds the lock; whether one did and is dead."""
         record = self._record()
         if not record or record["host"] == socket.gethostname():
-            return  # of this machine, whose flock was free: it has ended
+            return False  # of this machine, whose flock was free: it has ended
         until = time.monotonic() + DEAD_AFTER_S
         while time.monotonic() < until:
-            time.sleep(min(BEAT_S / 4, 1.0))
+            time.sleep(_pause())
             now = self._record()
             if now != record:
                 if not now:
-                    return
+                    return False
                 raise self._refusal()
+        return True
 
     def _refusal(self) -> UserError:
-        record = self._record()
-        holder = f"process {record['pid']} on {record['host']}" if record else "another process"
+        until = time.monotonic() + _NAMED_AFTER_S
+        while not (record := self._record()) and time.monotonic() < until:
+            time.sleep(0.02)
+        holder = f"process {record['pid']} on {record['host']}" if record else "a process without a name"
         return UserError(
-            f"{self.folder} is being executed by {holder}", fix="wait for it, or stop it; its lock goes with it"
+            f"{self.folder} is being executed by another process: {holder}",
+            fix="wait for it, or stop it; its lock goes with it",
         )
 
     def _keep_beating(self) -> None:
         beat = 0
         while not self._stop.wait(BEAT_S):
-            if self._record().get("token") != self._token:
+            record = self._record()
+            if record and record["token"] != self._token:
                 return  # taken over: the next check tells
             beat += 1
             with contextlib.suppress(OSError):  # a full disk is told by what writes more than a count
-                self._write(beat)
+                if record:
+                    self._write(beat)
 
     def _record(self) -> dict[str, Any]:
         """What the file says; empty when nobody holds the lock, or a write is under way."""
@@ -114,9 +140,31 @@ class RunLock:
             found = json.loads(self.path.read_bytes() or b"{}")
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return found if isinstance(found, dict) and {"host", "pid", "token"} <= set(found) else {}
 
     def _write(self, beat: int) -> None:
         record = {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token, "beat": beat}
         # Of one length and written at once, so that no reader sees half of it.
         os.pwrite(self._file, json.dumps(record).encode().ljust(200) + b"\n", 0)
+
+    def _close(self) -> None:
+        if self in _taken:
+            _taken.remove(self)
+            os.close(self._file)
+
+
+_taken: set[RunLock] = set()
+
+
+def _leave_to_parent() -> None:
+    """In a child that was just forked, such as a loader worker: an open file would keep the lock after its holder."""
+    for lock in list(_taken):
+        lock._close()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _pause() -> float:
+    """Time between two looks at another machine's count."""
+    return min(BEAT_S / 4, 1.0)

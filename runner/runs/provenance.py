@@ -1,10 +1,12 @@
 """How a run came about: what it takes to explain, or to repeat, its result."""
 
+import hashlib
 import json
 import os
 import platform
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -30,10 +32,16 @@ def collect(command: Sequence[str], project: Path) -> dict[str, Any]:
     }
 
 
-def surroundings(project: Path) -> dict[str, Any]:
-    """The code, the packages and the machine of an execution, as far as they are known without torch."""
+def surroundings(project: Path, folders: Sequence[Path] = ()) -> dict[str, Any]:
+    """The code, the packages and the machine of an execution, as far as they are known without torch.
+
+    Args:
+        project: Whose git state is recorded.
+        folders: Where the user's code lies; that of it which has been imported is recorded.
+    """
     return {
         "git": git_state(project),
+        "code": imported_code(folders),
         "python": platform.python_version(),
         "packages": packages(),
         "platform": platform.platform(),
@@ -64,6 +72,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     if one.get("data") != other.get("data"):
         told.append("the data has changed: its fingerprint is another")
     told += _git_differences(one.get("git"), other.get("git"))
+    told += _code_differences(one.get("code") or {}, other.get("code") or {})
     told += [
         f"package {name}: {one['packages'].get(name, 'absent')}, now {other['packages'].get(name, 'absent')}"
         for name in sorted({*one["packages"], *other["packages"]})
@@ -87,7 +96,24 @@ def _git_differences(one: Mapping[str, Any] | None, other: Mapping[str, Any] | N
 
 
 def _patched(patch: str) -> set[str]:
-    return {line.removeprefix("+++ b/") for line in patch.splitlines() if line.startswith("+++ b/")}
+    headers = (line for line in patch.splitlines() if line.startswith("diff --git a/"))
+    return {header.rpartition(" b/")[2] for header in headers}
+
+
+def _code_differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    changed = sorted(name for name in one.keys() & other.keys() if one[name] != other[name])
+    return [f"the code has changed: {', '.join(changed)}"] if changed else []
+
+
+def imported_code(folders: Sequence[Path]) -> dict[str, str]:
+    """Digests of the modules in some folders that this process has imported, whether git knows them or not."""
+    found = {}
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    for file in sorted(Path(file) for file in files if file):
+        folder = next((folder for folder in folders if file.is_relative_to(folder)), None)
+        if folder is not None and "site-packages" not in file.parts and file.is_file():
+            found[str(file.relative_to(folder))] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
 
 
 def packages() -> dict[str, str]:
@@ -119,7 +145,8 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
-    patch = _git(folder, "diff", "HEAD") or ""
+    # Whatever the user's own git settings are: a patch that git applies.
+    patch = _git(folder, "diff", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "HEAD") or ""
     untracked = (_git(folder, "ls-files", "--others", "--exclude-standard") or "").splitlines()
     return {
         "commit": commit.strip(),

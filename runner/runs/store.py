@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,17 +81,7 @@ class CheckpointStore:
         Raises:
             UserError: If it does not exist or is damaged.
         """
-        path = self.folder / f"{name}.pt" if name in ("last", "best") else Path(name)
-        try:
-            return read_checkpoint(path)
-        except FileNotFoundError:
-            present = [file.stem for file in sorted(self.folder.glob("*.pt"))]
-            raise UserError(
-                f"there is no checkpoint {path}",
-                expected=", ".join(present) if present else "a checkpoint, but the run has not saved one yet",
-            ) from None
-        except DamagedCheckpointError as error:
-            raise UserError(f"the checkpoint {path} is damaged: {error}", fix="--checkpoint with another one") from None
+        return load_checkpoint(self.folder, name)
 
     def newest(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The newest good state, or None when nothing was saved; and a line on each damaged file passed over.
@@ -100,33 +90,73 @@ class CheckpointStore:
             UserError: If there are checkpoints and every one is damaged.
         """
         damaged: list[str] = []
-        planned = [path for _, path in reversed(self._planned())]
-        for path in [self.folder / "last.pt", *planned, self.folder / "best.pt"]:
-            try:
-                return read_checkpoint(path), damaged
-            except FileNotFoundError:
-                continue
-            except DamagedCheckpointError as error:
-                damaged.append(f"{path.name} is damaged: {error}")
-        if damaged:
+        newest = self._read("last.pt", damaged)
+        for step, path in reversed(self._planned()):
+            # A process killed between writing a checkpoint and calling it last.pt leaves one that is newer.
+            if newest is not None and (step, _epoch_of(path) is not None) <= _position(newest):
+                break
+            found = self._read(path.name, damaged)
+            if found is not None:
+                newest = found
+                break
+        if newest is None:
+            newest = self._read("best.pt", damaged)
+        if newest is None and damaged:
             raise UserError(
                 f"no checkpoint in {self.folder} is whole: {'; '.join(damaged)}",
                 fix="put back a copy of one, or delete the folder's files to start the run over",
             )
-        return None, damaged
+        return newest, damaged
 
-    def forget_after(self, step: int) -> None:
-        """Remove what lies beyond the state that a run goes on from, and what a killed process left half-written."""
+    def _read(self, name: str, damaged: list[str]) -> dict[str, Any] | None:
+        """The state in a file; None where there is none, or, with a line about it, where it is damaged."""
+        try:
+            return read_checkpoint(self.folder / name)
+        except FileNotFoundError:
+            return None
+        except DamagedCheckpointError as error:
+            damaged.append(f"{name} is damaged: {error}")
+            return None
+
+    def forget_after(self, step: int, ranking: Sequence[int] = ()) -> None:
+        """Leave the files as they were at the state that a run goes on from, whatever a killed process was about to do.
+
+        What lies beyond it goes, and so does what was half-written or not yet removed; ``last.pt`` is that state, and
+        ``best.pt`` its best.
+
+        Args:
+            step: Optimizer updates of that state.
+            ranking: Steps of its best epochs, the best first.
+        """
         for file in self.folder.glob(".*.tmp"):
             file.unlink(missing_ok=True)
         for number, path in self._planned():
             if number > step:
                 path.unlink(missing_ok=True)
+        at_step = [path for number, path in reversed(self._planned()) if number == step]
+        self._let_be(at_step, "last.pt")
+        self._let_be(self._ends_of_epoch(ranking[0]) if ranking else [], "best.pt")
+        self._prune(ranking)
+
+    def _let_be(self, candidates: Sequence[Path], name: str) -> None:
+        """Let the first of some files that is good have a name; if none is, the name stays with what has it."""
+        path = self.folder / name
+        for candidate in candidates:
+            if path.exists() and path.samefile(candidate):
+                return
+            if _is_good(candidate):
+                give_name(candidate, path)
+                return
+
+    def _ends_of_epoch(self, step: int) -> list[Path]:
+        return [path for number, path in self._planned() if number == step and _epoch_of(path) is not None]
 
     def _planned(self) -> list[tuple[int, Path]]:
-        """The planned checkpoints by step."""
-        found = ((_NAME.fullmatch(path.name), path) for path in self.folder.glob("step-*.pt"))
-        return sorted((int(match[1]), path) for match, path in found if match)
+        """The planned checkpoints by step; of those at one step, that at the end of the epoch is the last."""
+        found = [
+            (int(match[1]), path) for path in self.folder.glob("step-*.pt") if (match := _NAME.fullmatch(path.name))
+        ]
+        return sorted(found, key=lambda entry: (entry[0], _epoch_of(entry[1]) is not None))
 
     def _prune(self, ranking: Collection[int]) -> None:
         planned = self._planned()
@@ -140,10 +170,42 @@ class CheckpointStore:
                 path.unlink(missing_ok=True)
 
 
+def load_checkpoint(folder: Path, name: str) -> dict[str, Any]:
+    """A checkpoint by name: ``last``, ``best``, or a file's path.
+
+    Raises:
+        UserError: If it does not exist or is damaged.
+    """
+    path = folder / f"{name}.pt" if name in ("last", "best") else Path(name)
+    try:
+        return read_checkpoint(path)
+    except FileNotFoundError:
+        present = [file.stem for file in sorted(folder.glob("*.pt"))]
+        raise UserError(
+            f"there is no checkpoint {path}",
+            expected=", ".join(present) if present else "a checkpoint, but the run has not saved one yet",
+        ) from None
+    except DamagedCheckpointError as error:
+        raise UserError(f"the checkpoint {path} is damaged: {error}", fix="--checkpoint with another one") from None
+
+
 def _epoch_of(path: Path) -> int | None:
     """The epoch at whose end a planned checkpoint was saved."""
     match = _NAME.fullmatch(path.name)
     return int(match[2]) if match and match[2] else None
+
+
+def _position(state: dict[str, Any]) -> tuple[int, bool]:
+    """Optimizer updates done, and whether the state is that at the end of an epoch."""
+    return state["progress"]["step"], state["progress"]["batch"] == 0
+
+
+def _is_good(path: Path) -> bool:
+    try:
+        read_checkpoint(path)
+    except DamagedCheckpointError:
+        return False
+    return True
 
 
 def give_name(existing: Path, name: Path) -> None:

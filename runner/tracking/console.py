@@ -84,9 +84,13 @@ class Console:
         self._write([first, *others], _YELLOW)
 
     def error(self, text: str) -> None:
-        """Lines that say why a run failed."""
+        """Lines that say why a run failed: shown even if the log cannot be written, which may be why."""
         self._end()
-        self._write(text.splitlines(), _RED)
+        try:
+            self._log(text.splitlines())
+        except OSError:
+            self._log_file = None
+        self._show_lines(text.splitlines(), _RED)
 
     def start_epoch(self, epoch: int, epochs: int | None, num_batches: int | None, done: int = 0) -> None:
         """From now on ``step`` counts the batches of this epoch, of which ``done`` were trained before a resume."""
@@ -203,10 +207,16 @@ class Console:
         self._bar.show(activity)
 
     def _write(self, lines: Sequence[str], style: str | None = None) -> None:
+        self._log(lines)
+        self._show_lines(lines, style)
+
+    def _log(self, lines: Sequence[str]) -> None:
         if self._log_file is not None:
             stamp = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
             with self._log_file.open("a", encoding="utf-8") as file:
                 file.writelines(f"{stamp}  {line}".rstrip() + "\n" for line in lines)
+
+    def _show_lines(self, lines: Sequence[str], style: str | None) -> None:
         if style is not None and self._colours:
             lines = [f"\x1b[{style}m{line}\x1b[0m" if line else line for line in lines]
         self._draw(lambda stream: self._print(stream, "\n".join(lines)))

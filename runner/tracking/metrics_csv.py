@@ -83,17 +83,20 @@ class MetricsCsv:
 
     def _widen(self, columns: list[str], new_columns: Sequence[str]) -> None:
         """Replace the file by one with more columns, so that a reader sees either the old one or the new one."""
-        temporary = self._path.with_name(f"{self._path.name}.tmp")
-        with temporary.open("wb") as wider:
-            wider.write(_line([*columns, *new_columns]))
-            if columns:
-                with self._path.open("rb") as file:
-                    file.readline()
-                    for line in file:
-                        wider.write(line[:-1] + b"," * len(new_columns) + b"\n")
-            wider.flush()
-            os.fsync(wider.fileno())
-        temporary.replace(self._path)
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as wider:
+                wider.write(_line([*columns, *new_columns]))
+                if columns:
+                    with self._path.open("rb") as file:
+                        file.readline()
+                        for line in file:
+                            wider.write(line[:-1] + b"," * len(new_columns) + b"\n")
+                wider.flush()
+                os.fsync(wider.fileno())
+            temporary.replace(self._path)
+        finally:
+            temporary.unlink(missing_ok=True)
         columns.extend(new_columns)
 
 

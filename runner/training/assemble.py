@@ -88,6 +88,8 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
         with torch.no_grad(), device.autocast():
             task.check_targets(targets)
             task.check_output(model(*inputs), targets)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, TypeError) as error:
         shapes = " and ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
         raise UserError(

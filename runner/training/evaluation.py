@@ -18,9 +18,9 @@ def evaluate_run(
     Raises:
         UserError: If the checkpoint or the split does not exist, or the run names code that is not trusted.
     """
+    trust.check(run.config(), run.path)
     config = RunConfig.model_validate(run.config())
     state = checkpoint_store(run, config).load(checkpoint)
-    trust.check(run.config())
     parts = assemble(config, run.choices(), console)
     splits = parts.splits
     batches = {"train": splits.train_in_order, "val": splits.val, "test": splits.test}[split]

@@ -3,18 +3,20 @@
 import signal
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
-from runner.runs.lock import RunLock
+from runner.runs.lock import LostLockError, RunLock
 from runner.runs.status import Status
 from runner.tracking.console import Console
 from runner.training.loop import train
 from runner.training.session import open_session
-from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, StopRequest
+from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, StopNow, StopRequest
 from runner.trust import Trust
 
 
@@ -31,7 +33,7 @@ class Outcome:
     status: Status
 
 
-def execute(run: RunDirectory, trust: Trust, stop: StopRequest) -> Outcome:
+def execute(run: RunDirectory, trust: Trust, stop: StopRequest, change: Callable[[], None] = lambda: None) -> Outcome:
     """Train what the directory says, from its newest checkpoint if it has one, until it is complete or asked to stop.
 
     Only one process executes a directory at a time. A failure is told in the log, in ``status.json`` and in the exit
@@ -41,12 +43,16 @@ def execute(run: RunDirectory, trust: Trust, stop: StopRequest) -> Outcome:
         run: The directory.
         trust: Whose code it may name.
         stop: Where a signal leaves its request; signals are listened to from here on at the latest.
+        change: Called before anything is read, when no other process executes the directory any more.
 
     Raises:
-        UserError: If another process executes the directory; nothing is written then.
+        UserError: If another process executes the directory, it names code that is not trusted, or ``change`` refuses;
+            nothing is written then.
         OSError: If the directory cannot be written at all.
     """
+    trust.check(run.config(), run.path)
     with RunLock(run.path) as lock, stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
+        change()
         status = Status.read(run.status_file)
         status.begin()
         status.write(run.status_file)
@@ -54,6 +60,11 @@ def execute(run: RunDirectory, trust: Trust, stop: StopRequest) -> Outcome:
         began, code = time.monotonic(), 1
         try:
             code = _train(run, status, trust, lock, console, stop)
+        except LostLockError as error:
+            status.end("failed", str(error))
+            console.close()
+            Console().error(str(error))  # not in the log, which is another process's now
+            return Outcome(code, status)
         except KeyboardInterrupt:
             code = EXIT_CTRL_C
             status.end("interrupted", "left at once, at a second Ctrl-C")
@@ -67,25 +78,34 @@ def execute(run: RunDirectory, trust: Trust, stop: StopRequest) -> Outcome:
         except OSError as error:
             status.end("failed", f"{type(error).__name__}: {error}")
             console.error(f"{run.path} could not be written or read: {error}\n  what was saved before is whole")
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a user's code may call sys.exit
             status.end("failed", f"{type(error).__name__}: {error}")
             console.error(traceback.format_exc())
-        finally:
-            console.close()
-            status.seconds = round(status.seconds + time.monotonic() - began, 3)
+        console.close()
+        status.seconds = round(status.seconds + time.monotonic() - began, 3)
+        try:
             status.write(run.status_file)
+        except OSError as error:
+            code = 1
+            status.end("failed", status.error or f"{type(error).__name__}: {error}")
+            console.error(f"{run.status_file} could not be written and still says what was true before: {error}")
     return Outcome(code, status)
 
 
 def _train(run: RunDirectory, status: Status, trust: Trust, lock: RunLock, console: Console, stop: StopRequest) -> int:
-    with open_session(run, status, trust, lock, console) as session:
-        progress, scores = session.restore()
-        train(session.parts, session.plan, progress, scores, session.recorder, stop)
-        if stop.requested:
-            status.end("interrupted")
-            console.note(f"stopped after step {progress.step:,}, saved; to go on: runner resume {run.path}")
-            return stop.exit_code
-        session.finish(progress)
+    try:
+        with ExitStack() as opened:
+            with stop.at_once():
+                session = opened.enter_context(open_session(run, status, trust, lock, console))
+                progress, scores = session.restore()
+            train(session.parts, session.plan, progress, scores, session.recorder, stop)
+            with stop.at_once():
+                session.finish(progress)
+    except StopNow:
+        status.end("interrupted")
+        where = f"after step {status.step:,}, saved" if status.step else "before the first step"
+        console.note(f"stopped {where}; to go on: runner resume {run.path}")
+        return stop.exit_code
     status.end("completed")
     return 0
 
@@ -95,9 +115,11 @@ def out_of_memory(run: RunDirectory, error: torch.OutOfMemoryError) -> UserError
     config = run.config()
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
     batch_size, accumulate = config["data"]["batch_size"], config["training"]["accumulate"]
+    smaller = f"data.batch_size={batch_size // 2} with training.accumulate={2 * accumulate} trains the same; "
     return UserError(
-        f"the device is out of memory: {peak:.1f} GiB were in use at the most, with data.batch_size={batch_size}",
-        where=str(error).splitlines()[0],
-        fix=f"data.batch_size={max(batch_size // 2, 1)} with training.accumulate={2 * accumulate} trains the same; "
-        "device.precision=bf16 halves the activations",
+        f"the device is out of memory: {peak:.1f} GiB were in use at the most, with data.batch_size={batch_size} "
+        f"and data.eval_batch_size={config['data']['eval_batch_size']}",
+        where=str(error).splitlines()[0] if str(error) else None,
+        fix=f"{smaller if batch_size > 1 else ''}device.precision=bf16 halves the activations; in an evaluation, "
+        "a smaller data.eval_batch_size",
     )

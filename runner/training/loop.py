@@ -39,7 +39,7 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
             if progress.step % plan.log_every == 0:
                 recorder.log(progress, scores, lr, grad_norm)
             if stop.requested:
-                return recorder.save(progress, scores, planned=False)
+                return recorder.save(progress, scores, planned=recorder.save_is_due(progress))
             if recorder.save_is_due(progress):
                 recorder.save(progress, scores)
 
@@ -77,7 +77,7 @@ def train_step(
         if len(window) > 1:
             loss = loss * (len(batch.indices) / num_samples)
         parts.backward(loss)
-    if buffers is not None and not all(one.loss.isfinite() for one in seen):
+    if buffers is not None and not (all(one.loss.isfinite() for one in seen) and parts.gradients_are_finite()):
         parts.restore_buffers(buffers)
         scores.skip()
         return None

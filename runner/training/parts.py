@@ -75,8 +75,12 @@ class Parts:
 
     def is_finite(self) -> bool:
         """Whether every weight is a finite number. Waits for the device."""
-        weights = [weight.detach() for weight in self.model.parameters() if weight.is_floating_point()]
-        return not weights or bool(torch.stack(torch._foreach_norm(weights, ord=float("inf"))).isfinite().all())
+        return _are_finite([weight.detach() for weight in self.model.parameters()])
+
+    def gradients_are_finite(self) -> bool:
+        """Whether every gradient is a finite number; a scaler looks after that by itself. Waits for the device."""
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        return self.scaler is not None or _are_finite(gradients)
 
     def set_lr(self, step: int) -> float:
         """Set the learning rate for an update, counted from 0; the rate of the first parameter group is returned."""
@@ -137,3 +141,8 @@ class Parts:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scaler and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
+
+
+def _are_finite(tensors: list[Tensor]) -> bool:
+    numbers = [tensor for tensor in tensors if tensor.is_floating_point()]
+    return not numbers or bool(torch.stack(torch._foreach_norm(numbers, ord=float("inf"))).isfinite().all())

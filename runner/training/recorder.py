@@ -60,6 +60,7 @@ class Recorder:
 
     def log(self, progress: Progress, scores: Scores, lr: float, grad_norm: Tensor | None) -> None:
         """A point of the training curve: the mean loss since the last point. Waits for the device."""
+        self.saver.check()
         loss = scores.loss_since_mark()
         values = {"train/loss_step": loss, "lr": lr}
         if grad_norm is not None:
@@ -86,6 +87,7 @@ class Recorder:
 
     def append_row(self, progress: Progress, results: Results, lr: float | None, seconds: float | None) -> None:
         """A row of ``metrics.csv``. Every row has the columns of every split, so that the header never changes."""
+        self.saver.check()
         row: dict[str, Any] = {"epoch": progress.epoch, "step": progress.step, "lr": "" if lr is None else lr}
         row |= {f"{split}/{name}": results.get(split, {}).get(name, "") for split, name in self._columns}
         row["seconds"] = "" if seconds is None else round(seconds, 3)
@@ -121,7 +123,7 @@ class Recorder:
         if not self.parts.is_finite():
             raise UserError(
                 f"a weight is no longer finite after step {progress.step}",
-                expected="finite numbers; checkpoints/last.pt is from before that step",
+                expected="finite numbers; every checkpoint is from before that step",
                 fix="a smaller optimizer.lr, regularization=[clip], or device.precision=fp32",
             )
         epoch = None if progress.batch else progress.epoch

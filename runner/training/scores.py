@@ -135,6 +135,6 @@ def _not_finite(value: float, step: int, indices: Tensor) -> UserError:
     return UserError(
         f"the loss of step {step} is {value}",
         where=f"the batch of samples {listing(indices.tolist(), limit=64)}",
-        expected="a finite number; checkpoints/last.pt is from before that step",
+        expected="a finite number; every checkpoint is from before that step",
         fix="a smaller optimizer.lr, regularization=[clip], device.precision=fp32, or training.nonfinite=skip",
     )

@@ -49,16 +49,17 @@ class Session:
         saved, damaged = self.saver.store.newest()
         for line in damaged:
             self.tracker.console.warn(line)
+        self.run.remove_leftovers()
         scores = self.parts.new_scores(training=True)
         if saved is None:
             self.saver.store.forget_after(0)
             self.tracker.rewind(None)
             return Progress(), scores
-        self.saver.store.forget_after(saved["progress"]["step"])
-        self.tracker.rewind(saved["tracker"])
         self.parts.load_state_dict(saved)
         scores.load_state_dict(saved["scores"])
         progress = Progress(**saved["progress"])
+        self.saver.store.forget_after(progress.step, [step for _, step in progress.ranking])
+        self.tracker.rewind(saved["tracker"])
         self.tracker.console.note(f"resume   after step {progress.step:,}, in epoch {progress.epoch + 1}")
         restore_generators(saved["generators"])
         return progress, scores
@@ -94,16 +95,19 @@ class Session:
 
 @contextmanager
 def open_session(run: RunDirectory, status: Status, trust: Trust, lock: RunLock, console: Console) -> Iterator[Session]:
-    """Build what a run directory describes; the event file is closed at the end.
+    """Build what a run directory describes, which ``trust`` has checked; the event file is closed at the end.
 
     Raises:
         UserError: If the data is broken, the device is missing, or parts do not fit together.
     """
-    trust.check(run.config())
     config = RunConfig.model_validate(run.config())
     console.note(f"run      {run.path}")
     parts = assemble(config, run.choices(), console)
-    facts = {**provenance.surroundings(Path.cwd()), **parts.device.facts(), "data": parts.splits.fingerprint}
+    facts = {
+        **provenance.surroundings(Path.cwd(), trust.folders),
+        **parts.device.facts(),
+        "data": parts.splits.fingerprint,
+    }
     for difference in provenance.note_execution(run.provenance_file, facts):
         console.warn(f"since the run was last executed: {difference}")
     plan = make_plan(config, parts)
