@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from runner.data.sampler import EpochSampler, Order
 from runner.data.source import Array, Lazy, Samples
 from runner.errors import UserError
 
+_REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""By which terminals and batch systems ask a run to stop: not only the process that trains, but all of its group."""
 _OUTLIVES_S = 60
 """How long a worker goes on after it was told to end by something else than its loader."""
 
@@ -115,7 +118,7 @@ class Batches:
             prefetch_factor=prefetch_factor if workers else None,
             persistent_workers=persistent_workers and workers > 0,
             timeout=timeout if workers else 0,
-            worker_init_fn=_leave_signals_to_parent,
+            worker_init_fn=_leave_requests_to_parent,
         )
 
     def __len__(self) -> int:
@@ -137,7 +140,8 @@ class Batches:
         self._sampler.set(epoch, start)
         # DataLoader draws the seed of its workers here.
         self._generator.manual_seed(fold(self._seed, epoch))
-        return map(_or_raise, iter(self._loader))
+        with _requests_held_back():
+            return map(_or_raise, iter(self._loader))
 
 
 class _Told(Dataset[Batch | UserError]):
@@ -177,19 +181,29 @@ def _gather(values: Tensor | Lazy, indices: Tensor) -> Tensor:
     return torch.from_numpy(values.gather(indices.numpy()))
 
 
-def _leave_signals_to_parent(worker: int) -> None:
-    """Let a worker go on when the whole process group is asked to stop: the step that is under way needs its batch.
+@contextmanager
+def _requests_held_back() -> Iterator[None]:
+    """Let signals wait while workers start, who inherit that: one that came too early would end them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    A terminal sends Ctrl-C to all processes, and so do batch systems with theirs. The process that trains decides; its
-    workers end with their loader, and a minute later if there is nobody left to end them.
+
+def _leave_requests_to_parent(worker: int) -> None:
+    """Let a worker go on when its run is asked to stop: the step that is under way needs its batch.
+
+    The process that trains decides; its workers end with their loader, and a minute after they were told to if there is
+    nobody left to end them.
     """
 
     def end_later(number: int, frame: FrameType | None) -> None:
         signal.alarm(_OUTLIVES_S)
 
-    signal.signal(signal.SIGTERM, end_later)
-    for ignored in (signal.SIGINT, signal.SIGUSR1):
-        signal.signal(ignored, signal.SIG_IGN)
+    for number in _REQUESTS:
+        signal.signal(number, end_later if number == signal.SIGTERM else signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
 
 
 def _as_it_is(batch: Batch | UserError) -> Batch | UserError:

@@ -16,7 +16,7 @@ class BackgroundSaver:
 
     Args:
         store: Where checkpoints go.
-        check: Called before each save; what it raises keeps the state from being written.
+        check: Called before each save, and before a file takes its place; what it raises prevents that.
     """
 
     def __init__(self, store: CheckpointStore, check: Callable[[], None] = lambda: None) -> None:
@@ -54,7 +54,7 @@ class BackgroundSaver:
 
     def _write(self, state: dict[str, Any], planned: Planned | None) -> None:
         try:
-            self.store.save(state, planned)
+            self.store.save(state, planned, self.check)
         except BaseException as error:
             self._error = error
 

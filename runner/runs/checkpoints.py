@@ -11,6 +11,7 @@ import os
 import pickle
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -45,8 +46,13 @@ class _HashingFile(io.RawIOBase):
         return self.file.write(data)
 
 
-def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def write_checkpoint(path: Path, state: dict[str, Any], check: Callable[[], None] = lambda: None) -> None:
     """Write ``state`` to ``path``: under a temporary name, flushed to the disk, then renamed.
+
+    Args:
+        path: Where to.
+        state: Tensors and plain values.
+        check: Called before the renaming; what it raises leaves ``path`` as it was.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written; ``path`` is as it was then.
@@ -69,6 +75,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
             file.write(struct.pack("<H", len(comment)) + comment)
             file.flush()
             os.fsync(file.fileno())
+        check()
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

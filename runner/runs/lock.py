@@ -29,6 +29,9 @@ DEAD_AFTER_S = 15.0
 _NAMED_AFTER_S = 1.0
 """How long a holder that has just taken the lock may need to write its name."""
 
+_ORPHANED_FOR_S = 5.0
+"""How long a child that was just forked may need to let go of its parent's lock."""
+
 
 class LostLockError(UserError):
     """Another process has taken the directory over: nothing in it may be written any more."""
@@ -54,10 +57,7 @@ class RunLock:
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         _taken.add(self)
         try:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self._refusal() from None
+            self._wait_for_children_of_the_dead()
             is_new = self._wait_for_other_machines()
             self._write(beat=0)
             if is_new:
@@ -92,11 +92,35 @@ class RunLock:
             if record:
                 break
             time.sleep(0.02)  # a write is under way; or another holder has come and gone, and this lasts
-        holder = f"process {record['pid']} on {record['host']}" if record else "another process, which has ended,"
+        holder = f"process {record['pid']} on {record['host']}" if record else "another process that has ended"
         raise LostLockError(
             f"{self.folder} was taken over by {holder}: this process leaves it as it is",
             expected="one process at a time; this one stood still for so long that it was believed dead",
         )
+
+    def _wait_for_children_of_the_dead(self) -> None:
+        """Take the system's lock; a process killed while it forked may have left a child that has yet to let go of it."""
+        until = time.monotonic() + _ORPHANED_FOR_S
+        while True:
+            try:
+                return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not self._holder_is_dead() or time.monotonic() >= until:
+                    raise self._refusal() from None
+            time.sleep(0.02)
+
+    def _holder_is_dead(self) -> bool:
+        """Whether the file names a process of this machine that has ended."""
+        record = self._record()
+        if not record or record["host"] != socket.gethostname():
+            return False
+        try:
+            os.kill(record["pid"], 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass  # somebody else's, and alive
+        return False
 
     def _wait_for_other_machines(self) -> bool:
         """Return when no other machine holds the lock; whether one did and is dead."""
@@ -106,10 +130,10 @@ class RunLock:
         until = time.monotonic() + DEAD_AFTER_S
         while time.monotonic() < until:
             time.sleep(_pause())
-            now = self._record()
+            now = self._record() or self._record()  # a look that failed is no lock that was given back
+            if not now:
+                return False
             if now != record:
-                if not now:
-                    return False
                 raise self._refusal()
         return True
 

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,19 +57,25 @@ class CheckpointStore:
         self.folder = folder
         self.retention = retention
 
-    def save(self, state: dict[str, Any], planned: Planned | None) -> None:
+    def save(self, state: dict[str, Any], planned: Planned | None, check: Callable[[], None] = lambda: None) -> None:
         """Write a checkpoint, then remove those that need not stay.
+
+        Args:
+            state: Of the run.
+            planned: What it is in the plan; None when the run was asked to stop.
+            check: Called when the state is written and before it takes the place of another; what it raises prevents
+                that.
 
         Raises:
             OSError: If it cannot be written; every file that was there is as it was.
         """
         self.folder.mkdir(exist_ok=True)
         if planned is None:
-            write_checkpoint(self.folder / "last.pt", state)
+            write_checkpoint(self.folder / "last.pt", state, check)
             return
         ending = "" if planned.epoch is None else f"-epoch-{planned.epoch}"
         path = self.folder / f"step-{planned.step:08d}{ending}.pt"
-        write_checkpoint(path, state)
+        write_checkpoint(path, state, check)
         give_name(path, self.folder / "last.pt")
         if planned.ranking and planned.ranking[0] == planned.step:
             give_name(path, self.folder / "best.pt")

@@ -1,12 +1,16 @@
 """From a checked configuration to everything that a run trains with."""
 
+import os
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+import runner
 from runner.build import build
 from runner.config.schema import RunConfig
 from runner.errors import UserError, nearest
@@ -94,10 +98,18 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
         shapes = " and ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
         raise UserError(
             f"model={choices.get('model')} cannot work with data={choices.get('data')}: a sample has shape {shapes}",
-            where=f"the model says: {str(error).splitlines()[0]}",
+            where=f"the model says: {_told(error)}",
             fix="choose another model or data, or set the model's sizes: runner train --help",
         ) from error
     return model
+
+
+def _told(error: Exception) -> str:
+    """What an exception says, in a line, and the last line of code that is neither torch's nor ours on its way."""
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    ours = tuple(f"{Path(module.__file__).parent}{os.sep}" for module in (torch, runner) if module.__file__)
+    theirs = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    return f"{said} ({theirs[-1].filename}, line {theirs[-1].lineno}, in {theirs[-1].name})" if theirs else said
 
 
 def averaged(model: nn.Module, decay: float | None) -> AveragedModel | None:

@@ -115,11 +115,11 @@ def out_of_memory(run: RunDirectory, error: torch.OutOfMemoryError) -> UserError
     config = run.config()
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
     batch_size, accumulate = config["data"]["batch_size"], config["training"]["accumulate"]
-    smaller = f"data.batch_size={batch_size // 2} with training.accumulate={2 * accumulate} trains the same; "
+    halved = f"data.batch_size={batch_size // 2} with training.accumulate={2 * accumulate} needs half of it; "
     return UserError(
         f"the device is out of memory: {peak:.1f} GiB were in use at the most, with data.batch_size={batch_size} "
         f"and data.eval_batch_size={config['data']['eval_batch_size']}",
         where=str(error).splitlines()[0] if str(error) else None,
-        fix=f"{smaller if batch_size > 1 else ''}device.precision=bf16 halves the activations; in an evaluation, "
+        fix=f"{halved if batch_size > 1 else ''}device.precision=bf16 halves the activations; in an evaluation, "
         "a smaller data.eval_batch_size",
     )

@@ -29,7 +29,8 @@ class Pictures:
         if progress.epoch == 1:
             if self.graph:
                 board.graph(parts.model, parts.sample_inputs())
-            self._inputs(board, parts)
+            if self.images:
+                self._inputs(board, parts)
         if self.images and parts.task.name == "segmentation":
             self._masks(board, parts, progress)
 

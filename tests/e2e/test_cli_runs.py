@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from conftest import CommandLine
+from terminal import CommandLine
 
 pytestmark = pytest.mark.slow
 
@@ -124,18 +124,6 @@ def test_what_training_prints_names_the_device_the_data_the_epochs_and_where_the
     assert [line.split()[0] for line in lines[-3:]] == ["run", "curves", "again"]
 
 
-def test_the_metrics_are_a_table_for_pandas_with_a_row_an_epoch_and_one_for_the_test(finished: CommandLine) -> None:
-    table = pd.read_csv(finished.folder / "first" / "metrics.csv")
-    assert list(table.epoch[:3]) == [1, 2, 3]
-    assert list(table.step[:3]) == [7, 14, 21]
-    assert list(table.lr[:3]) == [0.001] * 3
-    assert len(table) == 4
-    assert table[["train/loss", "val/accuracy"]].notna().all(axis=1).tolist() == [True, True, True, False]
-    assert table["test/accuracy"].notna().tolist() == [False, False, False, True]
-    right = table["val/accuracy"][:3] * 270
-    assert right.tolist() == pytest.approx([round(count) for count in right], abs=1e-6)
-
-
 def test_eval_gives_the_test_row_of_the_metrics_and_changes_nothing(finished: CommandLine) -> None:
     files = {file: file.stat().st_mtime_ns for file in finished.folder.rglob("*") if file.is_file()}
     done = finished("eval", "first", "--json")
@@ -238,20 +226,41 @@ HELD_RUN = ["model=held", "epochs=4", "data.batch_size=200", "tracking.graph=fal
 """28 steps, and the tenth, the third of epoch 2, is the one that is held."""
 
 
-@pytest.fixture
-def held(runner: CommandLine) -> CommandLine:
+def held_project(folder: Path) -> CommandLine:
     """A user's project whose model=held stands still within a step while there is a file named hold."""
-    (runner.folder / "conf" / "model").mkdir(parents=True)
-    (runner.folder / "conf" / "model" / "held.yaml").write_text(HELD_OPTION)
-    (runner.folder / "held.py").write_text(HELD_MODEL)
-    (runner.folder / "hold").touch()
-    return runner
+    (folder / "conf" / "model").mkdir(parents=True)
+    (folder / "conf" / "model" / "held.yaml").write_text(HELD_OPTION)
+    (folder / "held.py").write_text(HELD_MODEL)
+    return CommandLine(folder)
 
 
-def wait_for(file: Path, process: "subprocess.Popen[str]") -> None:
-    while not file.exists():
+@pytest.fixture
+def held(tmp_path: Path) -> CommandLine:
+    """The project, with the file."""
+    (tmp_path / "hold").touch()
+    return held_project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that is never stopped."""
+    runner = held_project(tmp_path_factory.mktemp("project"))
+    done = runner("train", "run_dir=alone", *HELD_RUN)
+    assert done.returncode == 0, done.stderr
+    return runner.folder / "alone"
+
+
+def wait_until_held(runner: CommandLine, process: "subprocess.Popen[str]", run: str, saved_step: int) -> None:
+    """Wait until the run stands still and its last checkpoint, which is written beside the training, is on the disk."""
+    last = runner.folder / run / "checkpoints" / "last.pt"
+    while not ((runner.folder / "reached").exists() and last.exists() and step_of(last) == saved_step):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
+
+
+def step_of(checkpoint_file: Path) -> int:
+    """How many updates a checkpoint holds, as plain torch reads it."""
+    return int(torch.load(checkpoint_file, weights_only=True)["progress"]["step"])
 
 
 def status_of(run: Path) -> dict[str, Any]:
@@ -277,20 +286,10 @@ def assert_same_result(run: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(rows, others, check_exact=True)
 
 
-@pytest.fixture
-def left_alone(held: CommandLine) -> Path:
-    """The same run, never stopped."""
-    (held.folder / "hold").unlink()
-    done = held("train", "run_dir=alone", *HELD_RUN)
-    assert done.returncode == 0, done.stderr
-    (held.folder / "hold").touch()
-    return held.folder / "alone"
-
-
 def test_sigterm_ends_the_step_saves_and_exits_75_and_resume_completes(held: CommandLine, left_alone: Path) -> None:
     run = held.folder / "stopped"
     process = held.start("train", "run_dir=stopped", *HELD_RUN)
-    wait_for(held.folder / "reached", process)
+    wait_until_held(held, process, "stopped", saved_step=7)
     process.send_signal(signal.SIGTERM)
     (held.folder / "hold").unlink()
     out, err = process.communicate()
@@ -308,7 +307,7 @@ def test_sigterm_ends_the_step_saves_and_exits_75_and_resume_completes(held: Com
 
 def test_ctrl_c_ends_the_step_saves_and_exits_130(held: CommandLine) -> None:
     process = held.start("train", "run_dir=stopped", *HELD_RUN)
-    wait_for(held.folder / "reached", process)
+    wait_until_held(held, process, "stopped", saved_step=7)
     process.send_signal(signal.SIGINT)
     (held.folder / "hold").unlink()
     out, err = process.communicate()
@@ -322,7 +321,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_the_checkpoint_before_it_is_whole(
 ) -> None:
     run = held.folder / "stopped"
     process = held.start("train", "run_dir=stopped", *HELD_RUN)
-    wait_for(held.folder / "reached", process)
+    wait_until_held(held, process, "stopped", saved_step=7)
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)  # two signals that arrive together are one
     process.send_signal(signal.SIGINT)
@@ -338,13 +337,17 @@ def test_a_second_ctrl_c_leaves_at_once_and_the_checkpoint_before_it_is_whole(
     assert_same_result(run, left_alone)
 
 
-@pytest.mark.parametrize("extra", [[], ["checkpoint.every_steps=3"]], ids=["saved by epoch", "saved within the epoch"])
+@pytest.mark.parametrize(
+    ("extra", "saved_step"),
+    [([], 7), (["checkpoint.every_steps=3"], 9)],
+    ids=["saved by epoch", "saved within the epoch"],
+)
 def test_a_killed_run_is_resumed_to_the_result_of_the_run_left_alone(
-    held: CommandLine, left_alone: Path, extra: list[str]
+    held: CommandLine, left_alone: Path, extra: list[str], saved_step: int
 ) -> None:
     run = held.folder / "killed"
     process = held.start("train", "run_dir=killed", *HELD_RUN, *extra)
-    wait_for(held.folder / "reached", process)
+    wait_until_held(held, process, "killed", saved_step)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -353,7 +356,7 @@ def test_a_killed_run_is_resumed_to_the_result_of_the_run_left_alone(
     (held.folder / "hold").unlink()
     done = held("resume", "killed")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"resume   after step {9 if extra else 7}, in epoch 2" in done.stdout
+    assert f"resume   after step {saved_step}, in epoch 2" in done.stdout
     assert_same_result(run, left_alone)
 
 
@@ -362,7 +365,7 @@ def test_a_run_that_is_being_executed_is_not_executed_a_second_time(held: Comman
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(process.communicate)
         cleanup.callback(process.kill)
-        wait_for(held.folder / "reached", process)
+        wait_until_held(held, process, "running", saved_step=7)
         done = held("resume", "running")
     assert done.returncode == 2
     assert f"is being executed by another process: process {process.pid} on " in done.stderr
@@ -408,6 +411,16 @@ def test_a_fault_in_a_users_model_is_shown_with_its_line_and_the_run_is_failed(p
         assert f'picky.py", line {line}, in forward' in text
     assert status_of(run)["state"] == "failed"
     assert status_of(run)["error"] == "RuntimeError: thirteen is too much for me"
+
+
+def test_a_users_model_that_cannot_take_the_samples_is_told_with_its_line(picky: CommandLine) -> None:
+    done = picky("train", "model=picky", "model.inputs=63", "run_dir=failed")
+    assert done.returncode == 1
+    told = done.stdout + done.stderr
+    assert "model=picky cannot work with data=digits: a sample has shape (1, 8, 8)\n" in told
+    line = 1 + PICKY_MODEL.splitlines().index("        return super().forward(images)")
+    assert f"picky.py, line {line}, in forward)\n" in told
+    assert status_of(picky.folder / "failed")["state"] == "failed"
 
 
 def test_a_failing_point_of_a_sweep_does_not_stop_the_others(picky: CommandLine) -> None:

@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from terminal import Trained
 from torch import Tensor, nn
 
-from runner.runs.directory import RunDirectory
-from runner.training.execute import execute
-
-NewRun = Callable[..., RunDirectory]
+Train = Callable[..., Trained]
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -73,13 +71,11 @@ def by_hand(folder: Path, seed: int, epochs: int) -> list[dict[str, Figures]]:
     return history
 
 
-def assert_quickstart_equals_the_loop_by_hand(run: RunDirectory, root: Path, seed: int) -> None:
-    outcome = execute(run)
-    assert outcome.exit_code == 0
+def assert_quickstart_equals_the_loop_by_hand(run: Trained, root: Path, seed: int) -> None:
     expected = by_hand(root / "MNIST" / "raw", seed, epochs=5)
     sizes = {name: len(idx(root / "MNIST" / "raw" / file)) for name, file in (("train", FILES[1]), ("test", FILES[3]))}
 
-    rows = pd.read_csv(run.metrics_file)
+    rows = pd.read_csv(run.path / "metrics.csv")
     *epochs, test = rows.to_dict("records")
     assert [row["epoch"] for row in epochs] == [1, 2, 3, 4, 5]
     for row, figures in zip(epochs, expected, strict=True):
@@ -91,10 +87,10 @@ def assert_quickstart_equals_the_loop_by_hand(run: RunDirectory, root: Path, see
     best = max(expected, key=lambda figures: figures["test"].right)["test"]
     assert test["test/loss"] == pytest.approx(best.loss, abs=1e-5)
     assert test["test/accuracy"] * sizes["test"] == pytest.approx(best.right, abs=1)
-    assert outcome.status.best == test["test/accuracy"]
+    assert run.status["best"] == pytest.approx(test["test/accuracy"], abs=1e-12)
 
 
-def test_quickstart_on_small_files_equals_the_loop_by_hand(new_run: NewRun, tmp_path: Path) -> None:
+def test_quickstart_on_small_files_equals_the_loop_by_hand(train: Train, tmp_path: Path) -> None:
     """650 digits fill ten batches and a part of an eleventh."""
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -105,11 +101,11 @@ def test_quickstart_on_small_files_equals_the_loop_by_hand(new_run: NewRun, tmp_
         noise = torch.randint(0, 128, (count, 28, 28), generator=generator)
         write_idx(raw / f"{part}-images-idx3-ubyte", (patterns[labels] + noise).to(torch.uint8))
         write_idx(raw / f"{part}-labels-idx1-ubyte", labels.to(torch.uint8))
-    run = new_run("experiment=quickstart", f"data.source.root={tmp_path}", "seed=3")
+    run = train("experiment=quickstart", f"data.source.root={tmp_path}", "seed=3")
     assert_quickstart_equals_the_loop_by_hand(run, tmp_path, seed=3)
 
 
 @pytest.mark.slow
-def test_quickstart_on_mnist_equals_the_loop_by_hand(new_run: NewRun, real_data: Path) -> None:
-    run = new_run("experiment=quickstart", f"data.source.root={real_data}")
+def test_quickstart_on_mnist_equals_the_loop_by_hand(train: Train, real_data: Path) -> None:
+    run = train("experiment=quickstart", f"data.source.root={real_data}")
     assert_quickstart_equals_the_loop_by_hand(run, real_data, seed=0)

@@ -1,4 +1,4 @@
-"""What tests of exactness share: executing a run, stopping it, taking up a copy of it, and comparing two to the last bit."""
+"""What tests of exactness share: executing a run, stopping it, copying it, and comparing two to the last bit."""
 
 import csv
 import os

@@ -23,6 +23,7 @@ import signal
 import struct
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -224,7 +225,7 @@ def kill_until_complete(run: RunDirectory, alone: Alone, rng: random.Random, rep
             report.ends_at_a_byte += 1
             report.where[f"within the bytes of {kill.place.removeprefix('open ')}"] += 1
         else:
-            raise LossError(f"an execution ended with {end}, killed or not: {kill}\n{_log(run)}")
+            raise LossError(f"an execution ended with {end}, killed or not: {kill}\n{_log(run)}\n{told}")
         kills += 1
         step = _examine(run, step, report)
 
@@ -262,8 +263,7 @@ def _examine(run: RunDirectory, step_before: int, report: Report) -> int:
     if run.metrics_file.exists() and not run.metrics_file.read_bytes().endswith(b"\n"):
         report.seen["metrics.csv ending within a row"] += 1
     report.seen["event files ending within a record"] += sum(not _is_whole(path) for path in _event_files(run))
-    ahead = json.loads(run.status_file.read_text())["step"] > step
-    report.seen["status.json ahead of the newest checkpoint"] += ahead
+    report.seen["status.json ahead of the newest checkpoint"] += Status.read(run.status_file).step > max(step, 0)
     report.seen["executions that had saved nothing yet"] += not states
     return step
 
@@ -363,7 +363,11 @@ def _execute_and_tell(run: RunDirectory, kill: Kill, writer: int) -> None:
 
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and a write that is too long raises OSError
     sys.addaudithook(before)
-    code = execute(run).exit_code
+    try:
+        code = execute(run).exit_code
+    except Exception:
+        os.write(writer, traceback.format_exc().encode())
+        raise
     if code == 0 and not kill.place and kill.after_s is None:
         os.write(writer, json.dumps(done).encode())
     raise SystemExit(code)
@@ -398,11 +402,14 @@ def _changed(event: str, args: tuple[Any, ...], folder: Path) -> Iterator[tuple[
         return
     if event == "open" and not args[2] & (os.O_WRONLY | os.O_RDWR):
         return
-    yield f"{_OPERATIONS[event]} {file_name(path)}", path
+    verb = _OPERATIONS[event]
+    if event == "os.remove" and path.suffix == ".tmp":
+        verb = "clear up after"  # also where there is nothing to clear up
+    yield f"{verb} {file_name(path)}", path
 
 
 def file_name(path: Path) -> str:
-    """What a file of a run is called in a report: its name without numbers, and without the marks of a temporary one."""
+    """What a file of a run is called in a report: without its number, and without the marks of a temporary name."""
     name = re.sub(r"^\.(.*)\.\d+\.tmp$", r"\1", path.name)
     if name.startswith("step-"):
         return "checkpoint"

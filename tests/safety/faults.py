@@ -31,14 +31,13 @@ TINY = (
     "run_dir=run",
     "epochs=3",
     "data.batch_size=315",
-    "model.hidden=[8]",
-    "model.dropout=0.2",
     "tracking.log_every=2",
     "tracking.graph=false",
     "tracking.images=0",
     "device=cpu",
     "name=same",
 )
+MLP = ("model.hidden=[8]", "model.dropout=0.2")
 """Four steps an epoch on the digits, twelve in all, in a tenth of a second."""
 
 _HUNG_AFTER_S = 120
@@ -115,8 +114,9 @@ def command(*args: str) -> int:
 
 
 def train(*overrides: str) -> int:
-    """``runner train`` of the tiny run in the folder ``run``."""
-    return command("train", *TINY, *overrides)
+    """``runner train`` of the tiny run in the folder ``run``, with its network unless another is named."""
+    names_model = any(override.startswith("model=") for override in overrides)
+    return command("train", *TINY, *(() if names_model else MLP), *overrides)
 
 
 def resume(*overrides: str) -> int:
@@ -138,6 +138,7 @@ def forked(act: Callable[..., Any], *args: Any) -> int:
 
 
 def _live(folder: Path, out: Path, act: Callable[..., int | None], args: tuple[Any, ...]) -> None:
+    multiprocessing.set_start_method("fork", force=True)  # for loader workers; this process has taken the server's
     os.setpgid(0, 0)
     os.chdir(folder)
     descriptor = os.open(out, os.O_WRONLY | os.O_APPEND)

@@ -83,7 +83,8 @@ def test_a_run_whose_every_checkpoint_is_damaged_is_refused_and_nothing_is_lost(
     assert {name: contents(home / "run")[name] for name in was} == was
     assert status_of(home / "run").state == "failed"
 
-    (killed / "last.pt").write_bytes(good[killed / "last.pt"])
+    for file, content in good.items():
+        file.write_bytes(content)
     assert done(home, resume)[0] == 0
     assert result(home / "run") == alone
 
@@ -112,9 +113,7 @@ def test_a_checkpoint_that_pickles_code_is_not_evaluated(home: Path, sly: Path) 
     assert not (home / "ran").exists()
 
 
-def test_a_run_does_not_go_on_from_a_checkpoint_that_pickles_code(
-    home: Path, sly: Path, alone: dict[str, Any]
-) -> None:
+def test_a_run_does_not_go_on_from_a_checkpoint_that_pickles_code(home: Path, sly: Path, alone: dict[str, Any]) -> None:
     sly.replace(sly.with_name("last.pt"))
     code, text = done(home, resume)
     assert code == 0

@@ -31,7 +31,7 @@ class DyingFile(io.FileIO):
 
 
 def open_dying(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-    return DyingFile(path, mode) if mode == "w+b" else io.open(path, mode, *args, **kwargs)
+    return DyingFile(path, mode) if mode == "w+b" else open(path, mode, *args, **kwargs)
 
 
 def write_and_die(number_of_bytes: int) -> None:

@@ -1,0 +1,86 @@
+"""A ``_target_`` becomes the object that it names."""
+
+import functools
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from runner.build import build, locate
+from runner.errors import UserError
+
+
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module ``built_here`` of the user's."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "built_here", raising=False)
+    return tmp_path / "built_here.py"
+
+
+def test_a_name_is_the_object_that_it_leads_to() -> None:
+    assert locate("torch.nn.Linear") is nn.Linear
+    assert locate("collections.OrderedDict.fromkeys") == OrderedDict.fromkeys
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("torch.nn.Linaer", r"torch\.nn\.Linaer does not exist: torch\.nn has no Linaer\n  nearest:  Linear"),
+        ("no_such_module.Net", r"no_such_module\.Net cannot be imported: there is no module no_such_module\n"),
+        ("no_such_module", r"no_such_module cannot be imported"),
+        ("collections.abc", r"collections\.abc does not exist: abc is no part of collections"),
+        ("torch.os.system", r"torch\.os\.system does not exist: os is no part of torch"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_told_with_the_nearest(target: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        locate(target)
+
+
+def test_a_module_of_the_users_that_imports_what_is_not_there_shows_its_own_traceback(own_module: Path) -> None:
+    own_module.write_text("import no_such_package\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        locate("built_here.Net")
+
+
+def test_a_fault_in_a_module_of_the_users_is_its_own(own_module: Path) -> None:
+    own_module.write_text("1 / 0\n")
+    with pytest.raises(ZeroDivisionError):
+        locate("built_here.Net")
+
+
+def test_the_other_keys_are_the_arguments() -> None:
+    layer = build({"_target_": "torch.nn.Linear", "in_features": 3, "out_features": 2, "bias": False})
+    assert (layer.in_features, layer.out_features, layer.bias) == (3, 2, None)
+
+
+def test_further_arguments_come_before_and_beside_them() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer = build({"_target_": "torch.optim.SGD", "lr": 0.5}, [weight], momentum=0.25)
+    assert optimizer.param_groups[0]["params"] == [weight]
+    assert (optimizer.defaults["lr"], optimizer.defaults["momentum"]) == (0.5, 0.25)
+
+
+def test_nodes_within_nodes_and_lists_are_built_first() -> None:
+    identity = {"_target_": "torch.nn.Identity"}
+    node = {"_target_": "builtins.dict", "a": identity, "b": [identity, {"c": [identity]}], "d": {"e": 1}}
+    built = build(node)
+    assert [type(found) for found in (built["a"], built["b"][0], built["b"][1]["c"][0])] == [nn.Identity] * 3
+    assert built["d"] == {"e": 1}
+
+
+def test_with_partial_the_keys_are_bound_and_nothing_is_called() -> None:
+    bound = build({"_target_": "torch.nn.Linear", "_partial_": True, "in_features": 3}, out_features=2)
+    assert isinstance(bound, functools.partial)
+    assert bound().weight.shape == (2, 3)
+    assert isinstance(build({"_target_": "torch.nn.ReLU", "_partial_": False}), nn.ReLU)
+
+
+def test_the_node_is_left_as_it_was() -> None:
+    node = {"_target_": "builtins.dict", "inner": {"_target_": "builtins.dict", "a": [1]}}
+    build(node)
+    assert node == {"_target_": "builtins.dict", "inner": {"_target_": "builtins.dict", "a": [1]}}
