@@ -24,6 +24,7 @@ class BackgroundSaver:
         self.check = check
         self._snapshot = Snapshot()
         self._thread: threading.Thread | None = None
+        self._written = threading.Event()
         self._error: BaseException | None = None
 
     def save(self, state: dict[str, Any], planned: Planned | None) -> None:
@@ -36,6 +37,7 @@ class BackgroundSaver:
         self.check()
         copied = self._snapshot.take(state)
         # Not a daemon: the interpreter does not end in the middle of a write.
+        self._written.clear()
         self._thread = threading.Thread(target=self._write, args=(copied, planned), name="checkpoint")
         self._thread.start()
 
@@ -45,9 +47,7 @@ class BackgroundSaver:
         Raises:
             OSError: If the write failed.
         """
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._wait_for_thread()
         if self._error is not None:
             error, self._error = self._error, None
             raise error
@@ -57,6 +57,15 @@ class BackgroundSaver:
             self.store.save(state, planned, self.check)
         except BaseException as error:
             self._error = error
+        finally:
+            self._written.set()
+
+    def _wait_for_thread(self) -> None:
+        if self._thread is not None:
+            # Not by join(): one that Ctrl-C breaks off takes the thread for ended (CPython before 3.13).
+            while not self._written.wait(1.0) and self._thread.is_alive():
+                pass
+            self._thread = None
 
     def __enter__(self) -> "BackgroundSaver":
         return self
@@ -66,5 +75,5 @@ class BackgroundSaver:
     ) -> None:
         if error is None:
             self.wait()
-        elif self._thread is not None:
-            self._thread.join()  # the error that ends the run is the one to tell
+        else:
+            self._wait_for_thread()  # the error that ends the run is the one to tell

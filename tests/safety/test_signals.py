@@ -168,8 +168,7 @@ def signal_twice_while_writing() -> int:
         send(signal.SIGINT)()
         time.sleep(0.5)
 
-    before(checkpoints, "sync_folder", write_slowly, number=3)
-    after_step(12, lambda: time.sleep(1000))
+    before(checkpoints, "sync_folder", write_slowly, number=2)
     return train()
 
 
