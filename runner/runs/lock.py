@@ -99,7 +99,7 @@ class RunLock:
         )
 
     def _wait_for_children_of_the_dead(self) -> None:
-        """Take the system's lock. A process killed while it forked may have left a child that is about to let go of it."""
+        """Take the system's lock. A process killed while forking may leave a child that is about to let go of it."""
         until = time.monotonic() + _ORPHANED_FOR_S
         while True:
             try:
