@@ -100,27 +100,29 @@ class RunLock:
 
     def _wait_for_children_of_the_dead(self) -> None:
         """Take the system's lock. A process killed while forking may leave a child that is about to let go of it."""
-        until = time.monotonic() + _ORPHANED_FOR_S
+        began = time.monotonic()
         while True:
             try:
                 return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not self._holder_is_dead() or time.monotonic() >= until:
+                if time.monotonic() - began >= self._patience():
                     raise self._refusal() from None
             time.sleep(0.02)
 
-    def _holder_is_dead(self) -> bool:
-        """Whether the file names a process of this machine that has ended."""
+    def _patience(self) -> float:
+        """How long to wait for whoever has the system's lock: a child of a dead holder, or one not named yet."""
         record = self._record()
-        if not record or record["host"] != socket.gethostname():
-            return False
+        if not record:
+            return _NAMED_AFTER_S
+        if record["host"] != socket.gethostname():
+            return 0.0
         try:
             os.kill(record["pid"], 0)
         except ProcessLookupError:
-            return True
+            return _ORPHANED_FOR_S
         except PermissionError:
             pass  # somebody else's, and alive
-        return False
+        return 0.0
 
     def _wait_for_other_machines(self) -> bool:
         """Return when no other machine holds the lock; whether one did and is dead."""

@@ -1,9 +1,10 @@
 """Things that the tests of whole commands start from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from terminal import CommandLine, Trained
 
 from runner.cli import main
@@ -16,16 +17,18 @@ def runner(tmp_path: Path) -> CommandLine:
 
 
 @pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trained]:
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Trained]]:
     """``runner train`` typed in the folder of the test, without a process of its own: ``train("epochs=2")``."""
     monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
 
     def type_in(*overrides: str) -> Trained:
         path = tmp_path / f"run-{len(list(tmp_path.glob('run-*')))}"
         assert main(["train", f"run_dir={path.name}", *overrides]) == 0
         return Trained(path)
 
-    return type_in
+    yield type_in
+    torch.set_num_threads(threads)  # an experiment may set it, and it holds for the process
 
 
 @pytest.fixture(scope="session")

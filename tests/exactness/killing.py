@@ -81,6 +81,7 @@ class Report:
     seen: Counter[str] = field(default_factory=Counter)
     """What kills left behind that a later execution had to put right."""
     models: Counter[str] = field(default_factory=Counter)
+    longest_s: float = 0.0
 
     def add(self, other: "Report") -> None:
         """Take over what another one counted."""
@@ -88,6 +89,7 @@ class Report:
         self.executions += other.executions
         self.kills += other.kills
         self.ends_at_a_byte += other.ends_at_a_byte
+        self.longest_s = max(self.longest_s, other.longest_s)
         for mine, theirs in ((self.where, other.where), (self.seen, other.seen), (self.models, other.models)):
             mine.update(theirs)
 
@@ -97,6 +99,7 @@ class Report:
             f"{deaths:,} processes died in {self.executions:,} executions of {self.runs:,} runs:",
             f"  {self.kills:>7,}  by SIGKILL",
             f"  {self.ends_at_a_byte:>7,}  by the kernel in the middle of a write",
+            f"  {self.longest_s:>7.1f}  seconds: the longest execution",
             "where they died:",
             *(f"  {count:>7,}  {where}" for where, count in sorted(self.where.items())),
             "what they left, and the next execution put right:",
@@ -214,7 +217,9 @@ def kill_until_complete(run: RunDirectory, alone: Alone, rng: random.Random, rep
     kills = 0
     while True:
         kill = _drawn(alone, rng) if kills < MOST_KILLS_OF_A_RUN else Kill()
+        began = time.monotonic()
         end, told = _execute_in_child(run, kill, whole_group=rng.random() < 0.5)
+        report.longest_s = max(report.longest_s, time.monotonic() - began)
         report.executions += 1
         if end == 0:
             return

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -216,18 +217,24 @@ def test_the_clock_of_the_day_does_not_matter(
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_of_the_holder_neither_keeps_the_lock_nor_gives_it_back(tmp_path: Path) -> None:
-    read, write = os.pipe()
+    ready, say_ready = os.pipe()
     with RunLock(tmp_path) as holder:
         pid = os.fork()
         if pid == 0:
-            holder.__exit__(None, None, None)
-            os.read(read, 1)
-            os._exit(0)
+            try:
+                holder.__exit__(None, None, None)
+                os.write(say_ready, b"x")
+                time.sleep(1000)
+            finally:
+                os._exit(1)
+        assert os.read(ready, 1) == b"x"
         assert record(tmp_path)["pid"] == os.getpid()
         holder.check()
-    with RunLock(tmp_path):
-        assert os.waitpid(pid, os.WNOHANG) == (0, 0), "the child is still there"
-    os.write(write, b"x")
-    assert os.waitpid(pid, 0)[1] == 0
-    os.close(read)
-    os.close(write)
+    try:
+        with RunLock(tmp_path):
+            assert os.waitpid(pid, os.WNOHANG) == (0, 0), "the child is still there"
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(ready)
+        os.close(say_ready)

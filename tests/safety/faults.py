@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -201,6 +202,19 @@ def send(*numbers: int) -> Callable[[], None]:
 def kill() -> None:
     """End this process as a power cut does."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait_for_writer() -> None:
+    """Return when the checkpoint that is being written in the background is on the disk."""
+    for thread in threading.enumerate():
+        if thread.name == "checkpoint":
+            thread.join()
+
+
+def kill_once_saved() -> None:
+    """End this process at a moment when nothing is being written."""
+    wait_for_writer()
+    kill()
 
 
 # --- what is left -----------------------------------------------------------------------------------------------------

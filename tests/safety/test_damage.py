@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import after_step, command, contents, done, kill, result, resume, status_of, train
+from faults import after_step, command, contents, done, kill_once_saved, result, resume, status_of, train
 
 from runner.runs.checkpoints import write_checkpoint
 
 
 def train_and_die() -> int:
     """Die in the third epoch, with a checkpoint of each of the two before it."""
-    after_step(10, kill)
+    after_step(10, kill_once_saved)
     return train()
 
 

@@ -4,13 +4,25 @@ import json
 import os
 import shutil
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import after_step, are_gone, contents, descendants, done, kill, result, resume, started, status_of, train
+from faults import (
+    after_step,
+    are_gone,
+    contents,
+    descendants,
+    done,
+    kill,
+    result,
+    resume,
+    started,
+    status_of,
+    train,
+    wait_for_writer,
+)
 
 from runner.runs.lock import RunLock
 
@@ -27,15 +39,25 @@ def stopped(home: Path) -> Path:
     return home / "run"
 
 
-def resume_slowly() -> int:
-    after_step(6, lambda: time.sleep(1))
+def stand_still() -> None:
+    wait_for_writer()
+    Path("reached").touch()
+    while not Path("go").exists():
+        time.sleep(0.01)
+
+
+def resume_and_stand_still() -> int:
+    after_step(6, stand_still)
     return resume()
 
 
 def test_of_two_that_resume_at_once_one_wins_and_the_other_names_it(
     home: Path, stopped: Path, alone: dict[str, Any]
 ) -> None:
-    with started(home, resume_slowly) as one, started(home, resume_slowly) as two:
+    with started(home, resume_and_stand_still) as one, started(home, resume_and_stand_still) as two:
+        while one.process.is_alive() and two.process.is_alive():
+            time.sleep(0.01)
+        (home / "go").touch()
         codes = {child.wait(): child for child in (one, two)}
     assert sorted(codes) == [0, 2]
     host = os.uname().nodename
@@ -55,12 +77,6 @@ def test_whoever_is_refused_writes_nothing(home: Path, stopped: Path, change: tu
         assert contents(stopped) == was
     assert code == 2
     assert f"process {os.getpid()} on " in text
-
-
-def stand_still() -> None:
-    Path("reached").touch()
-    while not Path("go").exists():
-        time.sleep(0.01)
 
 
 def train_with_workers_and_stand_still() -> int:
@@ -85,9 +101,7 @@ def test_the_workers_of_a_killed_process_do_not_hold_its_lock(home: Path, alone:
 
 def lose_the_directory(copy: Path) -> None:
     """What this process finds when it wakes up: another machine has believed it dead and has begun to write."""
-    for thread in threading.enumerate():
-        if thread.name == "checkpoint":
-            thread.join()
+    wait_for_writer()
     record = json.loads(Path("run/lock").read_bytes())
     Path("run/lock").write_text(
         json.dumps(record | {"host": "another", "pid": 7, "token": "another"}).ljust(200) + "\n"
