@@ -240,7 +240,7 @@ def test_candidates_are_explained_in_the_words_of_help_and_configuration(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    assert candidates(Line.read("runner re")) == {"resume": COMMANDS["resume"]}
+    assert candidates(Line.read("runner res")) == {"resume": COMMANDS["resume"]}
     assert candidates(Line.read("runner train model=zeb")) == {"model=zebranet": "Striped."}
     assert candidates(Line.read("runner train epo")) == {"epochs=": "Passes over the training data: 1 or more."}
 
@@ -490,7 +490,7 @@ def test_zsh_completes_inside_quotes_and_closes_them(zsh: Terminal) -> None:
         ("runner train run_dir=./my", ["run_dir=./my data/"]),
         ("runner eval outputs/2026-11-20/", [OLD_RUN]),
         ("X=1 runner ls co", ["conf/"]),
-        ("cd / && runner re", [f"resume\t{COMMANDS['resume']}"]),
+        ("cd / && runner res", [f"resume\t{COMMANDS['resume']}"]),
     ],
 )
 def test_fish_completes(typed: str, completed: list[str], environment: dict[str, str], project: Path) -> None:

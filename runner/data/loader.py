@@ -18,7 +18,7 @@ from runner.errors import UserError
 
 _REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """By which terminals and batch systems ask a run to stop: not only the process that trains, but all of its group."""
-_OUTLIVES_S = 60
+_OUTLIVES_S = 20
 """How long a worker goes on after it was told to end by something else than its loader."""
 
 
@@ -194,7 +194,7 @@ def _requests_held_back() -> Iterator[None]:
 def _leave_requests_to_parent(worker: int) -> None:
     """Let a worker go on when its run is asked to stop: the step that is under way needs its batch.
 
-    The process that trains decides; its workers end with their loader, and a minute after they were told to if there is
+    The process that trains decides; its workers end with their loader, and soon after they were told to if there is
     nobody left to end them.
     """
 

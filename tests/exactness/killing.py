@@ -147,15 +147,17 @@ def torture(kills: int, seed: int, folder: Path, tell: Callable[[Report], None] 
         while report.kills < kills:
             typed = [*drawn(rng.choice, rng.choice), *rng.choice(WORKERS)]
             try:
-                _torture(composer.compose(typed), rng, report)
+                for run in killed_runs(composer.compose(typed), rng, report):
+                    report.models[next(text for text in typed if text.startswith("model="))] += 1
+                    tell(report)
+                    shutil.rmtree(run.path)
             except (LossError, AssertionError) as error:
                 raise LossError(f"{error}\n  run:      runner train {' '.join(typed)}\n  kept in:  {folder}") from error
-            report.models[next(text for text in typed if text.startswith("model="))] += 1
-            tell(report)
     return report
 
 
-def _torture(composed: Composed, rng: random.Random, report: Report) -> None:
+def killed_runs(composed: Composed, rng: random.Random, report: Report) -> Iterator[RunDirectory]:
+    """Three runs of a configuration that were killed and are complete, and are what the one left alone is."""
     reference = freeze(composed)
     alone = run_alone(reference)
     for _ in range(3):
@@ -163,7 +165,7 @@ def _torture(composed: Composed, rng: random.Random, report: Report) -> None:
         kill_until_complete(run, alone, rng, report)
         assert_identical(result(run), alone.result)
         report.runs += 1
-        shutil.rmtree(run.path)
+        yield run
     shutil.rmtree(reference.path)
 
 

@@ -101,7 +101,7 @@ def assert_lives_change_nothing(composed: Composed, lived: list[Life]) -> None:
     alone, interrupted = freeze(composed), freeze(composed)
     assert execute(alone).exit_code == 0
     for life in lived:
-        amend(interrupted, [f"data.workers={life.workers}"])
+        amend(interrupted, [f"data.workers={life.workers}"], lambda config: None)
         with ending(life):
             try:
                 code = execute(interrupted).exit_code
@@ -113,7 +113,11 @@ def assert_lives_change_nothing(composed: Composed, lived: list[Life]) -> None:
             break
     else:
         assert execute(interrupted).exit_code == 0
-    assert_identical(result(interrupted), result(alone))
+    one, other = result(interrupted), result(alone)
+    if any(life.workers for life in lived):
+        for found in (one, other):  # TensorBoard's table of settings tells the number of workers
+            found["events"] = [event for event in found["events"] if not event[0].startswith("_hparams_")]
+    assert_identical(one, other)
     for run in (alone, interrupted):
         shutil.rmtree(run.path)
 
