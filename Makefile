@@ -9,11 +9,14 @@ IS_SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	"$$python" -c '$(IS_SUPPORTED)' 2>/dev/null && command -v "$$python" && break; done)
 
+KILLS ?= 10000
+JOBS ?= 1
+
 # What a shell sets for other projects must not lead the installation out of .venv, nor other packages into it.
 unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint types format hooks clean
+.PHONY: help demo test test-quick torture lint types format hooks clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +29,9 @@ test: $(VENV)/.installed-dev ## every test that this machine can run
 
 test-quick: $(VENV)/.installed-dev ## the tests that take seconds
 	$(BIN)/pytest -m "not slow"
+
+torture: $(VENV)/.installed-dev ## kill training runs KILLS=10000 times, JOBS=1 at a time, and compare: an hour or more
+	$(BIN)/python scripts/torture.py --kills $(KILLS) --jobs $(JOBS)
 
 lint: $(VENV)/.installed-dev ## ruff: rules and formatting
 	$(BIN)/ruff check

@@ -123,7 +123,7 @@ def assert_lives_change_nothing(composed: Composed, lived: list[Life]) -> None:
 
 
 @pytest.mark.slow
-@settings(EXAMPLES, max_examples=60)
+@settings(EXAMPLES, max_examples=40)
 @given(typed=configurations(), lived=lives(workers=st.just(0)))
 def test_an_interrupted_run_equals_the_run_left_alone(composer: Composer, typed: list[str], lived: list[Life]) -> None:
     assert_lives_change_nothing(composer.compose(typed), lived)
