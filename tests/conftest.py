@@ -1,5 +1,6 @@
 """Things that tests of several parts start from."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,3 +47,10 @@ def new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ru
         return freeze(Composer(Places.find(None, tmp_path)).compose(typed))
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def no_hydra_left_over() -> None:
+    """Hydra keeps one instance a process: a test starts without that of the one before it."""
+    if "hydra.core.global_hydra" in sys.modules:
+        sys.modules["hydra.core.global_hydra"].GlobalHydra.instance().clear()
