@@ -32,7 +32,9 @@ def main() -> int:
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
     share = -(-options.kills // options.jobs)
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+    # Forked, before torch is imported: in a process that was spawned, loader workers would be spawned too, which takes
+    # seconds for each.
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("fork")) as pool:
         jobs = [pool.submit(job, number, share, seed, folder) for number in range(options.jobs)]
         try:
             reports = [done.result() for done in as_completed(jobs)]

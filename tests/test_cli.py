@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,11 @@ def test_every_command_explains_itself_without_torch(command: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith((f"usage: runner {command}", f"runner {command}"))
     assert done.stdout.endswith("False\n")
+
+
+def test_info_prints_what_hydra_knows_of_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "model=unet", "--info", "defaults"]) == 0
+    assert "model/unet" in capsys.readouterr().out

@@ -116,7 +116,8 @@ def test_train_command_composes_or_is_refused_with_the_message_shown(shown: Show
         assert main(["train", "--help"]) == 0
         return
     overrides = [word for word in words if not word.startswith("-") and "=" in word]
-    points = split(overrides) if "-m" in words else [overrides]
+    loader = Composer(SHIPPED).loader
+    points = split(overrides, loader) if "-m" in words else [overrides]
     assert len(points) == 1 or "-m" in words
 
     def compose(places: Places) -> str | None:

@@ -100,6 +100,8 @@ class Composer:
         if flags.cfg:
             self.hydra.show_cfg(CONFIG_NAME, flags.overrides, flags.cfg, flags.package, flags.resolve)
         elif flags.info:
+            logging.getLogger("hydra").setLevel(logging.DEBUG)  # Hydra prints these pages by logging them
+            logging.raiseExceptions = False  # a reader such as head may leave early
             self.hydra.show_info(flags.info, CONFIG_NAME, flags.overrides)
         else:
             self.hydra.hydra_help(CONFIG_NAME, get_args_parser(), get_args_parser().parse_args(["--hydra-help"]))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
@@ -37,7 +38,7 @@ def sweep(composer: Composer, typed: Sequence[str]) -> int:
     Raises:
         UserErrors: If any point is wrong; then none is started.
     """
-    points = split(typed)
+    points = split(typed, composer.loader)
     composed = _compose_all(composer, points)
     folder = _make_folder(composed[0], typed, points)
     differing = _differing(points)
@@ -72,9 +73,9 @@ def sweep(composer: Composer, typed: Sequence[str]) -> int:
     return 1 if any(Status.read(run / "status.json").state != "completed" for run in runs) else 0
 
 
-def split(typed: Sequence[str]) -> list[list[str]]:
+def split(typed: Sequence[str], loader: ConfigLoader) -> list[list[str]]:
     """The command lines of the points: every combination of the values given for each key."""
-    overrides = OverridesParser.create().parse_overrides(list(typed))
+    overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(typed))
     return [list(point) for batch in BasicSweeper.split_arguments(overrides, None) for point in batch]
 
 

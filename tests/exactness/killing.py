@@ -240,14 +240,14 @@ def kill_until_complete(run: RunDirectory, alone: Alone, rng: random.Random, rep
 def _drawn(alone: Alone, rng: random.Random) -> Kill:
     way = rng.random()
     if way < 0.5:
-        return Kill(after_s=rng.uniform(0, 0.8 * alone.seconds))
+        return Kill(after_s=rng.uniform(0, 0.6 * alone.seconds))
     place = rng.choice([*alone.places, "remove event file", "truncate event file"])
-    number = rng.randint(1, 1 + alone.places.get(place, 1) // 2)
+    number = rng.randint(1, 1 + alone.places.get(place, 1) // 3)
     if way < 0.8:
         return Kill(place=place, number=number)
     written = sorted(name for name in alone.places if name.startswith("open "))
     place = rng.choice([*written, "open checkpoint"])
-    number = rng.randint(1, 1 + alone.places.get(place, 1) // 2)
+    number = rng.randint(1, 1 + alone.places.get(place, 1) // 3)
     return Kill(place=place, number=number, byte=rng.randrange(alone.sizes.get(place.removeprefix("open "), 500)))
 
 

@@ -16,7 +16,7 @@ TORTURE = Path(__file__).resolve().parents[2] / "scripts" / "torture.py"
 @pytest.mark.slow
 def test_a_hundred_kills_lose_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(TORTURE), "--kills", "100"],
+        [sys.executable, str(TORTURE), "--kills", "100", "--jobs", "2"],
         cwd=tmp_path,
         env=os.environ | {"TMPDIR": str(tmp_path)},
         capture_output=True,
