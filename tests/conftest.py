@@ -1,13 +1,20 @@
 """Things that tests of several parts start from."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 from runner.runs.directory import RunDirectory
+
+# CI looks at the same examples each time, so that a change is judged by what it changes; elsewhere new ones are tried.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture
