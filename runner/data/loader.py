@@ -1,6 +1,10 @@
 """Batches: a DataLoader over samples, exact about where an epoch stands."""
 
+import ctypes
+import multiprocessing
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +22,7 @@ from runner.errors import UserError
 
 _REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """By which terminals and batch systems ask a run to stop: not only the process that trains, but all of its group."""
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _OUTLIVES_S = 20
 """How long a worker goes on after it was told to end by something else than its loader."""
 
@@ -191,12 +196,23 @@ def _requests_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _end_with_parent() -> None:
+    """End a worker when its parent is killed: torch's own watch misses a parent that dies before the watch begins."""
+    if not sys.platform.startswith("linux") or multiprocessing.get_start_method() == "forkserver":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:
+        os._exit(1)  # it died before the line above
+
+
 def _leave_requests_to_parent(worker: int) -> None:
     """Let a worker go on when its run is asked to stop: the step that is under way needs its batch.
 
     The process that trains decides; its workers end with their loader, and soon after they were told to if there is
     nobody left to end them.
     """
+    _end_with_parent()
 
     def end_later(number: int, frame: FrameType | None) -> None:
         signal.alarm(_OUTLIVES_S)
