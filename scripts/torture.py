@@ -28,9 +28,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="as an earlier report names it; otherwise a new one")
     options = parser.parse_args()
     seed = int.from_bytes(os.urandom(4)) if options.seed is None else options.seed
-    print(f"seed {seed}: again with --seed {seed} --kills {options.kills} --jobs {options.jobs}", flush=True)
-    began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
+    print(f"seed {seed}: again with --seed {seed} --kills {options.kills} --jobs {options.jobs}")
+    print(f"runs in {folder}", flush=True)
+    began = time.monotonic()
     share = -(-options.kills // options.jobs)
     # Forked, before torch is imported: in a process that was spawned, loader workers would be spawned too, which takes
     # seconds for each.
@@ -59,6 +60,7 @@ def job(number: int, kills: int, seed: int, folder: Path) -> object:
     torch.set_num_threads(1)
     own = folder / str(number)
     own.mkdir()
+    tempfile.tempdir = str(folder)  # who is killed does not remove what it put there
     parent, began = os.getppid(), time.monotonic()
     told = began
 

@@ -92,11 +92,10 @@ def test_the_workers_of_a_killed_process_do_not_hold_its_lock(home: Path, alone:
         assert len(workers) == 4, "two for training, two for validation"
         os.kill(child.pid, signal.SIGKILL)
         assert child.wait() == -9
-        assert not are_gone(workers, within_s=0), "workers look after their parent every five seconds"
         code, text = done(home, resume, "data.workers=0")
     assert (code, "resume   after step 4" in text) == (0, True), text
     assert result(home / "run") == alone
-    assert are_gone(workers, within_s=15)
+    assert are_gone(workers, within_s=1), "they end with it"
 
 
 def lose_the_directory(copy: Path) -> None:
