@@ -3,10 +3,11 @@
 import functools
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from runner.errors import UserError, nearest
+from runner.errors import UserError, UserErrors, listing, nearest
 
 
 def locate(target: str) -> Any:
@@ -34,6 +35,8 @@ def locate(target: str) -> Any:
             found = getattr(found, name)
             if inspect.ismodule(found):  # torch.os.system is not torch's: what a module imports is no part of it
                 raise UserError(f"_target_: {target} does not exist: {name} is no part of {module_name}")
+        if not callable(found):
+            raise UserError(f"_target_: {target} is no class or function, but {type(found).__name__}")
         return found
     raise UserError(
         f"_target_: {target} cannot be imported: there is no module {parts[0]}",
@@ -42,21 +45,110 @@ def locate(target: str) -> Any:
     )
 
 
-def build(node: Mapping[str, Any], *args: Any, **extra: Any) -> Any:
+def build(node: Mapping[str, Any], *args: Any, key: str = "", **extra: Any) -> Any:
     """Call the ``_target_`` of a node with its other keys; nested nodes are built first.
 
     With ``_partial_: true`` the result is the callable with the keys already bound.
+
+    Args:
+        node: The node.
+        *args: What the target takes before its keys.
+        key: Where the node stands in the configuration, for messages.
+        **extra: What it takes beside its keys.
+
+    Raises:
+        ArgumentErrors: If the target does not take these keys, or needs others.
+        UserError: If there is no such target.
+        Exception: Whatever the target raises, with a note that says which node was being built.
     """
-    kwargs = {key: _build_value(value) for key, value in node.items() if key not in ("_target_", "_partial_")}
+    kwargs = {name: _build_value(value, _below(key, name)) for name, value in node.items() if name not in _OWN_KEYS}
     factory = locate(node["_target_"])
-    if node.get("_partial_"):
+    is_partial = bool(node.get("_partial_"))
+    found = misused(factory, [*kwargs, *extra], len(args), is_partial)
+    if found:
+        raise ArgumentErrors([told(one, key, node["_target_"]) for one in found])
+    if is_partial:
         return functools.partial(factory, *args, **kwargs, **extra)
-    return factory(*args, **kwargs, **extra)
+    try:
+        return factory(*args, **kwargs, **extra)
+    except Exception as error:
+        if not isinstance(error, UserError):
+            error.add_note(f"raised while {key or 'a node'} was being built: _target_: {node['_target_']}")
+        raise
 
 
-def _build_value(value: Any) -> Any:
+class ArgumentErrors(UserErrors):
+    """A target does not take the keys beside it, or needs others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misuse:
+    """An argument that a target does not take, or one that it needs and does not get.
+
+    Args:
+        name: Of the argument.
+        is_missing: Whether it is needed.
+        taken: The names of all arguments that can be given.
+    """
+
+    name: str
+    is_missing: bool
+    taken: tuple[str, ...]
+
+
+def misused(factory: Any, names: Sequence[str], num_args: int = 0, is_partial: bool = False) -> list[Misuse]:
+    """What is wrong with calling something with these keywords, after so many arguments without a name.
+
+    Nothing, where Python does not know the signature, as of some functions written in C.
+    """
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())[num_args:]
+    except (TypeError, ValueError):
+        return []
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    taken = tuple(p.name for p in named)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    strange = [] if takes_any else [name for name in names if name not in taken]
+    needed = [] if is_partial else [p.name for p in named if p.default is p.empty and p.name not in names]
+    return [Misuse(name, False, taken) for name in strange] + [Misuse(name, True, taken) for name in needed]
+
+
+def told(misuse: Misuse, key: str, target: str, where: str | None = None) -> UserError:
+    """A misuse in words.
+
+    Args:
+        misuse: What is wrong.
+        key: The node, such as ``model``.
+        target: Its ``_target_``.
+        where: What the argument, or the node that lacks it, comes from.
+    """
+    full = _below(key, misuse.name)
+    if misuse.is_missing:
+        return UserError(
+            f"{full} is not set, and {target} needs it", where=where, expected="a value", fix=f"+{full}=VALUE"
+        )
+    close = nearest(misuse.name, misuse.taken)
+    return UserError(
+        f"{full} is not an argument of {target}",
+        where=where,
+        expected=listing(sorted(misuse.taken)) or "nothing: it takes no arguments",
+        nearest=close,
+        fix=f"{close} in place of {misuse.name}" if close else None,
+    )
+
+
+_OWN_KEYS = ("_target_", "_partial_")
+
+
+def _below(key: str, name: object) -> str:
+    return f"{key}.{name}" if key else str(name)
+
+
+def _build_value(value: Any, key: str) -> Any:
     if isinstance(value, Mapping):
-        return build(value) if "_target_" in value else {key: _build_value(item) for key, item in value.items()}
+        if "_target_" in value:
+            return build(value, key=key)
+        return {name: _build_value(item, _below(key, name)) for name, item in value.items()}
     if isinstance(value, list):
-        return [_build_value(item) for item in value]
+        return [_build_value(item, _below(key, number)) for number, item in enumerate(value)]
     return value

@@ -28,9 +28,13 @@ class UserError(Exception):
         fix: str | None = None,
     ) -> None:
         self.what = what
-        hints = {"where": where, "expected": expected, "nearest": nearest, "fix": fix}
-        lines = [f"  {label + ':':<10}{hint}" for label, hint in hints.items() if hint]
+        self._hints = {"where": where, "expected": expected, "nearest": nearest, "fix": fix}
+        lines = [f"  {label + ':':<10}{hint}" for label, hint in self._hints.items() if hint]
         super().__init__("\n".join([what, *lines]))
+
+    def at(self, where: str) -> "UserError":
+        """The same mistake, told with the file or the override that it comes from."""
+        return UserError(self.what, **{**self._hints, "where": where})
 
 
 class UserErrors(UserError):

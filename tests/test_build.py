@@ -84,3 +84,29 @@ def test_the_node_is_left_as_it_was() -> None:
     node = {"_target_": "builtins.dict", "inner": {"_target_": "builtins.dict", "a": [1]}}
     build(node)
     assert node == {"_target_": "builtins.dict", "inner": {"_target_": "builtins.dict", "a": [1]}}
+
+
+def test_wrong_and_missing_arguments_are_told_with_the_key_of_the_node() -> None:
+    with pytest.raises(UserError) as refusal:
+        build({"_target_": "torch.nn.Linear", "in_feature": 3, "out_features": 2}, key="model.output")
+    assert str(refusal.value) == (
+        "model.output.in_feature is not an argument of torch.nn.Linear\n"
+        "  expected: bias, device, dtype, in_features, out_features\n"
+        "  nearest:  in_features\n"
+        "  fix:      in_features in place of in_feature\n"
+        "model.output.in_features is not set, and torch.nn.Linear needs it\n"
+        "  expected: a value\n"
+        "  fix:      +model.output.in_features=VALUE"
+    )
+
+
+def test_what_a_constructor_raises_says_which_node_was_being_built() -> None:
+    inner = {"_target_": "torch.nn.Linear", "in_features": "three", "out_features": 2}
+    with pytest.raises(TypeError) as fault:
+        build({"_target_": "builtins.dict", "layers": [inner]}, key="model")
+    assert fault.value.__notes__ == ["raised while model.layers.0 was being built: _target_: torch.nn.Linear"]
+
+
+def test_what_is_no_class_or_function_is_refused() -> None:
+    with pytest.raises(UserError, match=r"math\.pi is no class or function, but float"):
+        locate("math.pi")

@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from runner.config.origin import Origin
 from runner.config.schema import RunConfig
+from runner.config.types import shipped_keys
 from runner.errors import UserError, nearest
 
 Path = tuple[str | int, ...]
@@ -40,7 +41,10 @@ _EXPECTED = {
 
 
 def mistakes(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
-    """Every way in which ``config`` departs from the schema; empty when it is valid."""
+    """Every value that the schema does not allow, and every key that it does not know or lacks.
+
+    Which keys may stand beside a ``_target_`` is for ``runner.config.keys`` to say.
+    """
     try:
         RunConfig.model_validate(config)
     except ValidationError as error:
@@ -121,8 +125,9 @@ def _siblings(found: list[ErrorDetails], path: Path, config: Mapping[str, Any]) 
 
 def known_keys(node: Any, path: Path) -> set[str]:
     """The keys that the schema has at a path of the configuration, as far as it says."""
-    # Validating a node that is empty but for its _target_ lists what it lacks: exactly its keys.
-    probe: dict[str, Any] = {"_target_": node["_target_"]} if isinstance(node, Mapping) and "_target_" in node else {}
+    if isinstance(node, Mapping) and "_target_" in node:
+        return set(shipped_keys(node["_target_"]) or ())
+    probe: dict[str, Any] = {}  # validating a node that is empty lists what it lacks: exactly its keys
     for part in reversed(path):
         probe = {str(part): probe}
     try:

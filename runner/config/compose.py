@@ -21,6 +21,7 @@ from runner.config.check import known_keys, mistakes, unknown_key
 from runner.config.facts import fill_facts
 from runner.config.fit import misfits
 from runner.config.flags import Flags
+from runner.config.keys import arguments, not_set, stray_keys
 from runner.config.leaves import leaves
 from runner.config.origin import Origin
 from runner.config.paths import Places
@@ -78,10 +79,7 @@ class Composer:
         choices = _choices(composed)
         origin = Origin(self.places, choices, _by_key(typed))
         config = OmegaConf.create({key: node for key, node in composed.items_ex(resolve=False) if key != "hydra"})
-        missing = [
-            UserError(f"{key} is not set", where=origin.file_of(key.split(".")), expected="a value", fix=f"{key}=VALUE")
-            for key in sorted(OmegaConf.missing_keys(config))
-        ]
+        missing = [not_set(tuple(key.split(".")), origin) for key in sorted(OmegaConf.missing_keys(config))]
         errors = missing + fill_facts(config, origin)
         if config.get("name") == "auto":
             config.name = f"{choices.get('model')}-{choices.get('data')}"
@@ -92,6 +90,7 @@ class Composer:
             return [*errors, UserError(f"{key}: {error.msg}", where=origin.of(key.split(".")))], {}
         known = {str(error).split(" ", 1)[0] for error in errors}
         errors += [error for error in mistakes(plain, origin) if str(error).split("=", 1)[0] not in known]
+        errors += [error for error in stray_keys(plain, origin) if str(error) not in map(str, errors)]
         return errors or misfits(plain, origin), plain
 
     def show(self, flags: Flags) -> int:
@@ -209,6 +208,14 @@ class Composer:
                 node = node[part]
             else:
                 siblings = [str(key) for key in node] if isinstance(node, Mapping) else []
+                taken = arguments(node, path[:depth], origin) if isinstance(node, Mapping) else []
+                if part in taken:
+                    return UserError(
+                        f"{'.'.join(path)} is not in {origin.file_of(path)}",
+                        where=f"{text} on the command line",
+                        fix=f"+{text}, or a line for {part} in that file",
+                    )
+                siblings += taken
                 if not depth:
                     siblings = [key for key in siblings if key != "hydra"] + ["experiment"]
                 siblings = sorted(set(siblings) | known_keys(node, path[:depth])) if depth else siblings

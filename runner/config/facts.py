@@ -5,7 +5,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.build import build
+from runner.build import ArgumentErrors, build
+from runner.config.keys import stray_keys
 from runner.config.origin import Origin
 from runner.data.source import Facts
 from runner.errors import UserError
@@ -39,25 +40,47 @@ def _ask(data: DictConfig, asked: list[str], origin: Origin) -> tuple[list[UserE
     except OmegaConfBaseException:
         return [], None  # told with the other mistakes, once everything is resolved
     assert isinstance(node, dict)
-    shipped = str(node.get("_target_")).startswith("runner.")
-    if not (shipped or asked):
-        return [], None
+    source = {str(key): value for key, value in node.items()}
     origin.places.trust(everything=True).make_importable()
+    if str(source.get("_target_")).startswith("runner."):
+        return _ask_shipped(source, asked)
+    return _ask_own(source, asked, origin) if asked else ([], None)
+
+
+def _ask_shipped(node: dict[str, Any], asked: list[str]) -> tuple[list[UserError], Facts | None]:
     try:
-        source = build({str(key): value for key, value in node.items()})
-        if shipped:
-            source.check()
-        if asked and not hasattr(source, "facts"):
-            keys = " and ".join(f"data.{key}" for key in asked)
-            return [
-                UserError(
-                    f"{keys}: auto, but {node['_target_']} has no facts() to ask",
-                    where=origin.file_of(("data",)),
-                    fix="write the numbers into the data option",
-                )
-            ], None
+        source = build(node, key="data.source")
+        source.check()
         return [], source.facts() if asked else None
+    except ArgumentErrors:
+        return [], None  # told with the keys of all other parts
     except UserError as error:
         return [error], None
     except (TypeError, ValueError):
         return [], None  # arguments of a wrong type: the schema tells which
+
+
+def _ask_own(node: dict[str, Any], asked: list[str], origin: Origin) -> tuple[list[UserError], Facts | None]:
+    """What a source or a Dataset of the user's says; a fault in its code shows its own traceback."""
+    from runner.data.wrap import DatasetSource, as_source  # opens images: not needed for data that is shipped
+
+    errors = stray_keys({"data": {"source": node}}, origin)
+    if errors:
+        return [], None  # told with the keys of all other parts
+    try:
+        source = as_source(build(node, key="data.source"))
+        facts = source.facts()
+    except UserError as error:
+        return [error], None
+    except Exception as error:
+        error.add_note(f"raised while data.source was asked for {' and '.join(f'data.{key}' for key in asked)}")
+        raise
+    if "num_classes" in asked and facts.num_classes is None and isinstance(source, DatasetSource):
+        return [
+            UserError(
+                f"data.num_classes: auto, but {node['_target_']} has no list named classes to count",
+                where=origin.file_of(("data", "num_classes")),
+                fix="write the number into the data option, or null where the targets are no classes",
+            )
+        ], None
+    return [], facts

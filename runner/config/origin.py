@@ -3,8 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from runner.config.paths import Places
+
+Keys = Sequence[str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,35 +26,71 @@ class Origin:
     choices: Mapping[str, str | Sequence[str] | None]
     typed: Mapping[str, str]
 
-    def of(self, path: Sequence[str | int]) -> str:
+    def of(self, path: Keys) -> str:
         """The override that set a path, or the file that it stands in."""
-        for length in range(len(path), 0, -1):
-            key = ".".join(str(part) for part in path[:length])
-            chooses_option = key in self.choices and length < len(path)  # then the value stands in the option's file
-            override = self.typed.get(key)
-            if override and not chooses_option:
-                return f"{override} on the command line"
-        return self.file_of(path)
+        override = self._override(path)
+        return f"{override} on the command line" if override else self.file_of(path)
 
-    def file_of(self, path: Sequence[str | int]) -> str:
-        """The file that holds the settings of a path's group."""
-        group = str(path[0]) if path else ""
-        option = self.choices.get(group)
-        for name in [option] if isinstance(option, str) else option or ():
-            file = self.places.file_of(group, name)
-            if file:
-                return shorten(file)
-        return "conf/config.yaml"
+    def file_of(self, path: Keys) -> str:
+        """The file that holds a path: the experiment's if it sets it, otherwise that of the path's group."""
+        file = self._file(path)
+        return shorten(file) if file else "conf/config.yaml"
+
+    def is_own(self, path: Keys) -> bool:
+        """Whether a path stands in a file of the user's own."""
+        file = None if self._override(path) else self._file(path)
+        return file is not None and not self.places.is_shipped(file)
 
     def choice(self, group: str) -> str:
         """The option chosen in a group, as it would be typed."""
         option = self.choices.get(group)
         return option if isinstance(option, str) else f"[{','.join(option or ())}]"
 
-    def owner(self, path: Sequence[str | int]) -> str:
+    def owner(self, path: Keys) -> str:
         """`` of optimizer=adam`` for a path in that option; empty for a root key."""
         group = str(path[0])
         return f" of {group}={self.choice(group)}" if len(path) > 1 and self.choices.get(group) else ""
+
+    def _override(self, path: Keys) -> str | None:
+        """The override that set a path, or what it is in."""
+        for length in range(len(path), 0, -1):
+            key = ".".join(str(part) for part in path[:length])
+            chooses_option = key in self.choices and length < len(path)  # then the value stands in the option's file
+            if key in self.typed and not chooses_option:
+                return self.typed[key]
+        return None
+
+    def _file(self, path: Keys) -> Path | None:
+        experiment = self.choices.get("experiment")
+        if isinstance(experiment, str):
+            found = self._experiment_with(experiment, path)
+            if found:
+                return found
+        group = str(path[0]) if path else ""
+        option = self.choices.get(group)
+        files = [self.places.file_of(group, name) for name in ([option] if isinstance(option, str) else option or ())]
+        return next((file for file in files if file), None)
+
+    def _experiment_with(self, name: str, path: Keys) -> Path | None:
+        """The file of an experiment that sets a path: its own, or that of one that it starts from."""
+        file = self.places.file_of("experiment", name)
+        if file is None:
+            return None
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if _sets(content, path):
+            return file
+        bases = [entry for entry in content.get("defaults", ()) if isinstance(entry, str) and entry != "_self_"]
+        return next((found for base in reversed(bases) if (found := self._experiment_with(base, path))), None)
+
+
+def _sets(content: Any, path: Keys) -> bool:
+    for key in path:
+        if isinstance(content, list):
+            return True  # a list takes the place of another as a whole
+        if not isinstance(content, Mapping) or key not in content:
+            return False
+        content = content[key]
+    return True
 
 
 def shorten(file: Path) -> str:

@@ -44,6 +44,10 @@ class Places:
         """What may be imported with these folders."""
         return Trust(self.import_paths, packages, everything)
 
+    def is_shipped(self, file: Path) -> bool:
+        """Whether a configuration file came with the program."""
+        return file.is_relative_to(self.conf_dirs[-1])
+
     def file_of(self, group: str, option: str) -> Path | None:
         """The YAML file of an option: the user's, if both have one."""
         files = (conf / group / f"{option}.yaml" for conf in self.conf_dirs)

@@ -1,7 +1,7 @@
 """The types and ranges of every setting that is shipped.
 
 Values and their comments stand in ``conf/``; nothing here has a default. A key that is not named here is refused,
-except beside a ``_target_`` of the user's own, whose arguments only that target knows.
+except beside a ``_target_`` that a file of the user's names, whose arguments that target knows: see ``config.keys``.
 """
 
 from typing import Annotated, ClassVar, Literal, get_args

@@ -1,9 +1,10 @@
 """The building blocks of the schema: ranges, closed nodes, and nodes that are chosen by their ``_target_``."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import PydanticCustomError, core_schema
 
 
@@ -31,30 +32,34 @@ class Node(BaseModel):
 
 
 class Target(Node):
-    """A node that is built by calling its ``_target_`` with the other keys."""
+    """A node that is built by calling its ``_target_`` with the other keys.
+
+    The fields of a class are the keys of a shipped option, with their types. A file of the user's may leave out some of
+    them and give others, as far as the target takes them: see ``runner.config.keys``.
+    """
+
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     target: str = Field(alias="_target_")
 
     def node(self) -> dict[str, Any]:
         """The plain mapping that ``runner.build.build`` takes."""
-        return self.model_dump(by_alias=True)
-
-
-class OwnTarget(Target):
-    """A ``_target_`` that is not shipped: its arguments are its own business."""
-
-    model_config = ConfigDict(extra="allow")
+        return self.model_dump(by_alias=True, exclude_unset=True)
 
 
 class OneOf:
     """Annotation of a field that holds one of several shipped targets, or one of the user's own.
 
     A class names its targets with ``target: Literal["package.Class"] = Field(alias="_target_")``. A target that none of
-    them names is accepted as an ``OwnTarget``.
+    them names is accepted with any keys.
     """
 
     def __init__(self, *classes: type[Target]) -> None:
-        self.by_target = {target: cls for cls in classes for target in get_args(cls.model_fields["target"].annotation)}
+        self.by_target: dict[str, type[Target]] = {}
+        for cls in classes:
+            targets = get_args(cls.model_fields["target"].annotation)
+            self.by_target |= dict.fromkeys(targets, _with_any_keys(cls))
+            _keys.update(dict.fromkeys(targets, frozenset(cls.model_fields) - {"target"}))
 
     def tag(self, value: Any) -> str | None:
         """Which of the choices a value is."""
@@ -63,5 +68,24 @@ class OneOf:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         choices = {target: handler.generate_schema(cls) for target, cls in self.by_target.items()}
-        choices["own"] = handler.generate_schema(OwnTarget)
+        choices["own"] = handler.generate_schema(Target)
         return core_schema.tagged_union_schema(choices, discriminator=self.tag)
+
+
+def shipped_keys(target: object) -> frozenset[str] | None:
+    """The keys of the shipped options that name a target; None for a target that none of them names."""
+    return _keys.get(target) if isinstance(target, str) else None
+
+
+_keys: dict[str, frozenset[str]] = {}
+
+
+def _with_any_keys(cls: type[Target]) -> type[Target]:
+    """The same types, but every key may be missing."""
+    fields: dict[str, Any] = {}
+    for name, field in cls.model_fields.items():
+        if name != "target":
+            optional = copy(field)
+            optional.default = None
+            fields[name] = (field.annotation, optional)
+    return create_model(cls.__name__, __base__=cls, **fields)
