@@ -74,6 +74,13 @@ def root_settings(places: Places) -> list[Setting]:
     return [setting for setting in settings(_read(places, "config.yaml")) if not setting.key.startswith("hydra.")]
 
 
+def several(places: Places) -> dict[str, tuple[str, ...]]:
+    """The groups whose options combine, such as regularization, with those that a run has when nothing is typed."""
+    lines = _read(places, "config.yaml").splitlines()
+    found = (_choices(f"defaults:\n{line}") for line in lines if line.endswith("]") and ": [" in line)
+    return {group: options for choices in found for _, group, options in choices}
+
+
 def settings(text: str) -> list[Setting]:
     """Every key of a YAML text that has a value on its own line, with the comment lines right above it."""
     found = []

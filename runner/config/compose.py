@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.config.catalogue import several
 from runner.config.check import known_keys, mistakes, unknown_key
 from runner.config.facts import fill_facts
 from runner.config.fit import misfits
@@ -70,13 +71,13 @@ class Composer:
         errors, config = self._settled(composed, typed)
         if errors:
             raise UserErrors(errors)
-        return Composed(config, _choices(composed), list(typed))
+        return Composed(config, self._choices(composed, typed), list(typed))
 
     def _load(self, typed: Sequence[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
         return self.loader.load_configuration(CONFIG_NAME, overrides=list(typed), run_mode=run_mode)
 
     def _settled(self, composed: DictConfig, typed: Sequence[str]) -> tuple[list[UserError], dict[str, Any]]:
-        choices = _choices(composed)
+        choices = self._choices(composed, typed)
         origin = Origin(self.places, choices, _by_key(typed))
         config = OmegaConf.create({key: node for key, node in composed.items_ex(resolve=False) if key != "hydra"})
         missing = [not_set(tuple(key.split(".")), origin) for key in sorted(OmegaConf.missing_keys(config))]
@@ -92,6 +93,28 @@ class Composer:
         errors += [error for error in mistakes(plain, origin) if str(error).split("=", 1)[0] not in known]
         errors += [error for error in stray_keys(plain, origin) if str(error) not in map(str, errors)]
         return errors or misfits(plain, origin), plain
+
+    def _choices(self, composed: DictConfig, typed: Sequence[str]) -> dict[str, Any]:
+        """The option chosen in each group; a list where options combine, which Hydra does not tell."""
+        chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
+        assert isinstance(chosen, dict)
+        found = {str(group): option for group, option in chosen.items() if not str(group).startswith("hydra/")}
+        for group, defaults in several(self.places).items():
+            found[group] = self._combined(group, list(defaults), found, typed)
+        return found
+
+    def _combined(self, group: str, defaults: list[str], choices: Mapping[str, Any], typed: Sequence[str]) -> list[str]:
+        """The options of a group in which they combine."""
+        override = _by_key(typed).get(group)
+        if override:
+            value = OverridesParser.create().parse_override(override).value()
+            return [str(option) for option in (value if isinstance(value, list) else [value])]
+        files = [self.places.file_of(name, str(option)) for name, option in choices.items() if name != group]
+        if any(file and f"/{group}" in file.read_text(encoding="utf-8") for file in files) or choices.get("experiment"):
+            listed = self.loader.compute_defaults_list(CONFIG_NAME, list(typed), RunMode.RUN).defaults
+            paths = [str(default.config_path).rpartition("/") for default in listed]
+            return [option for folder, _, option in paths if folder == group and option != "base"]
+        return defaults
 
     def show(self, flags: Flags) -> int:
         """Print the configuration, or how it was put together, as Hydra does; a mistake in it is told our way."""
@@ -114,6 +137,7 @@ class Composer:
         choosing: list[str] = []
         setting: list[tuple[str, Override]] = []
         broken: set[str] = set()
+        sweeping: list[tuple[str, Override, bool]] = []
         for text in typed:
             try:
                 override = OverridesParser.create().parse_override(text)
@@ -122,7 +146,10 @@ class Composer:
                     UserError(f"{text} cannot be read: {_first_line(error)}", expected="key=value", fix=QUOTING)
                 )
                 continue
-            if self._is_group(override.get_key_element().lstrip("+~")):
+            is_group = self._is_group(override.get_key_element().lstrip("+~"))
+            if override.is_sweep_override():
+                sweeping.append((text, override, is_group))
+            elif is_group:
                 wrong = self._unknown_options(override)
                 errors += wrong
                 if wrong:
@@ -136,7 +163,9 @@ class Composer:
         except (HydraException, OmegaConfBaseException) as error:
             return [*errors, UserError(_first_line(error))]
         plain = _plain(base, resolve=False)
-        origin = Origin(self.places, _choices(base), _by_key(typed))
+        origin = Origin(self.places, self._choices(base, choosing), _by_key(typed))
+        for text, override, is_group in sweeping:
+            errors += self._several_values(text, override, is_group, plain, origin)
         known = []
         for text, override in setting:
             path = tuple(override.key_or_group.split("."))
@@ -176,14 +205,38 @@ class Composer:
         found = self.loader.get_group_options(group, ObjectType.CONFIG, CONFIG_NAME)
         return [option for option in found if option != "base"]
 
+    def _several_values(
+        self, text: str, override: Override, is_group: bool, plain: Mapping[str, Any], origin: Origin
+    ) -> list[UserError]:
+        """What is wrong with values that are separated by commas, where one run is asked for."""
+        key, _, value = text.partition("=")
+        path = tuple(key.lstrip("+").split("."))
+        unknown = [] if is_group or override.is_add() else [self._unknown(path, plain, origin, text)]
+        if unknown and unknown[0]:
+            return [unknown[0]]
+        if is_group and override.is_choice_sweep():
+            wrong = self._unknown_options(override)
+            if wrong:
+                return wrong
+        is_list = isinstance(origin.choices.get(key), list) or isinstance(_at(plain, path), list)
+        together = f"{key}=[{value}] to have all of them, or "
+        return [
+            UserError(
+                f"{text} is several values, and a run has one",
+                where="the command line",
+                fix=f"{together if is_list and override.is_choice_sweep() else ''}"
+                f"runner train -m {text} to run each of them",
+            )
+        ]
+
     def _unknown_options(self, override: Override) -> list[UserError]:
         group = override.key_or_group
-        wanted = override.value()
+        wanted = list(override.sweep_string_iterator()) if override.is_choice_sweep() else override.value()
         names = wanted if isinstance(wanted, list) else [wanted]
         present = self.options(group)
         errors = []
         for name in names:
-            if name is None or str(name) in present or override.is_sweep_override():
+            if name is None or str(name) in present or str(name).startswith("["):
                 continue
             close = nearest(str(name), present)
             errors.append(
@@ -231,14 +284,11 @@ def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
     return {str(key): value for key, value in found.items()}
 
 
-def _choices(composed: DictConfig) -> dict[str, Any]:
-    chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
-    assert isinstance(chosen, dict)
-    return {
-        str(group): option
-        for group, option in chosen.items()
-        if not str(group).startswith(("hydra/", "regularization/"))
-    }
+def _at(config: Any, path: Sequence[str]) -> Any:
+    """What stands at a path; None if nothing does."""
+    for key in path:
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config
 
 
 def _by_key(typed: Sequence[str]) -> dict[str, str]:

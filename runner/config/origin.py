@@ -68,19 +68,25 @@ class Origin:
                 return found
         group = str(path[0]) if path else ""
         option = self.choices.get(group)
-        files = [self.places.file_of(group, name) for name in ([option] if isinstance(option, str) else option or ())]
-        return next((file for file in files if file), None)
+        if isinstance(option, str):
+            return self.places.file_of(group, option)
+        files = [file for name in reversed(option or ()) if (file := self.places.file_of(group, name))]
+        return next((file for file in files if _sets(_content(file), path[1:])), next(iter(files), None))
 
     def _experiment_with(self, name: str, path: Keys) -> Path | None:
         """The file of an experiment that sets a path: its own, or that of one that it starts from."""
         file = self.places.file_of("experiment", name)
         if file is None:
             return None
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = _content(file)
         if _sets(content, path):
             return file
         bases = [entry for entry in content.get("defaults", ()) if isinstance(entry, str) and entry != "_self_"]
         return next((found for base in reversed(bases) if (found := self._experiment_with(base, path))), None)
+
+
+def _content(file: Path) -> Any:
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
 
 
 def _sets(content: Any, path: Keys) -> bool:

@@ -95,8 +95,8 @@ class RunDirectory:
         for file in self.path.glob(".*.tmp"):
             file.unlink(missing_ok=True)
 
-    def choices(self) -> dict[str, str]:
-        """The option chosen in each configuration group, by group."""
+    def choices(self) -> dict[str, Any]:
+        """The option chosen in each configuration group, by group; a list where options combine."""
         loaded = yaml.safe_load(self.overrides_file.read_text())
         return dict(loaded["choices"])
 

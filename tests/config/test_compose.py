@@ -73,8 +73,7 @@ def test_every_option_composes_into_a_valid_run(group: str, option: str, tiny_pi
     chosen = f"{group}={option}" if group != "regularization" else f"{group}=[{option}]"
     composed = compose(chosen, *NEEDS.get(option, []))
     RunConfig.model_validate(composed.config)
-    if group != "regularization":  # Hydra does not tell the choices of a group whose options combine
-        assert composed.choices[group] == option
+    assert composed.choices[group] == ([option] if group == "regularization" else option)
 
 
 def test_the_model_brings_data_and_the_data_its_task_and_the_task_its_loss(here: Path) -> None:
@@ -278,3 +277,75 @@ def test_every_task_brings_the_loss_that_is_suggested_for_it() -> None:
     for task, loss in LOSS_OF_TASK.items():
         data = {"segmentation": ["model=unet"], "binary": ["data.num_classes=2"]}.get(task, [])
         assert compose(f"task={task}", *data).choices["loss"] == loss
+
+
+def test_a_value_of_an_experiment_that_does_not_suit_the_model_is_told_with_the_experiments_file(here: Path) -> None:
+    (here / "conf" / "experiment").mkdir(parents=True)
+    base = "# @package _global_\nepochs: ten\nmodel:\n  levels: 3\n"
+    (here / "conf" / "experiment" / "deep.yaml").write_text(base)
+    (here / "conf" / "experiment" / "deeper.yaml").write_text(
+        "# @package _global_\ndefaults: [deep, _self_]\nmodel:\n  dropout: 2\n"
+    )
+    for experiment in ("deep", "deeper"):
+        found = {message.splitlines()[0]: message.splitlines()[1] for message in refused(f"experiment={experiment}")}
+        assert found.pop("epochs=ten is not valid") == "  where:    conf/experiment/deep.yaml"
+        if experiment == "deeper":
+            assert found.pop("model.dropout=2 is not valid") == "  where:    conf/experiment/deeper.yaml"
+        ((first, where),) = found.items()
+        assert (first, where) == (
+            "model.levels is not an argument of runner.models.mlp.MLP",
+            "  where:    conf/experiment/deep.yaml",
+        )
+
+
+def test_a_value_of_a_shipped_experiment_that_does_not_suit_the_model_is_told_with_its_file(here: Path) -> None:
+    message = refused("experiment=quickstart", "model=lenet", "data=digits_32")[0]
+    assert message.startswith(
+        "model.hidden is not a setting of model=lenet\n  where:    conf/experiment/quickstart.yaml"
+    )
+
+
+def test_a_value_of_one_of_several_options_is_told_with_its_file(here: Path) -> None:
+    (here / "conf" / "regularization").mkdir(parents=True)
+    (here / "conf" / "regularization" / "hard.yaml").write_text("clip_norm: -1\n")
+    (message,) = refused("regularization=[hard,early_stopping]")
+    assert "where:    conf/regularization/hard.yaml" in message
+
+
+@pytest.mark.parametrize(
+    ("typed", "combined"),
+    [
+        ([], ["none"]),
+        (["regularization=clip"], ["clip"]),
+        (["regularization=[clip,ema]"], ["clip", "ema"]),
+        (["experiment=held"], ["early_stopping", "clip"]),
+        (["experiment=held", "regularization=[ema]"], ["ema"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_options_that_combine_are_among_the_choices(typed: list[str], combined: list[str], here: Path) -> None:
+    (here / "conf" / "experiment").mkdir(parents=True)
+    (here / "conf" / "experiment" / "held.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /regularization: [early_stopping, clip]\n"
+    )
+    assert compose(*typed).choices["regularization"] == combined
+
+
+@pytest.mark.parametrize(
+    ("typed", "fix"),
+    [
+        ("regularization=clip,ema", "regularization=[clip,ema] to have all of them"),
+        ("model.hidden=16,32", "model.hidden=[16,32]"),
+        ("optimizer=adam,sgd", "runner train -m optimizer=adam,sgd to run each of them"),
+        ("epochs=1,2", "runner train -m epochs=1,2 to run each of them"),
+        ("seed=range(0,3)", "runner train -m seed=range(0,3) to run each of them"),
+    ],
+)
+def test_several_values_without_brackets_are_refused_with_what_may_be_meant(typed: str, fix: str, here: Path) -> None:
+    (message,) = refused(typed)
+    assert message.startswith(f"{typed} is several values, and a run has one\n")
+    assert f"  fix:      {fix}" in message
+
+
+def test_a_wrong_option_among_several_is_told(here: Path) -> None:
+    assert refused("regularization=clip,eam")[0].startswith("regularization=eam: there is no such regularization\n")
