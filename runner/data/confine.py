@@ -30,7 +30,7 @@ class Root:
         if os.path.islink(path):
             path = os.path.realpath(path)
         if os.path.commonpath([self._folder, path]) != self._folder:
-            raise ValueError(f"leads out of the folder {self._folder}")
+            raise ValueError(f"leads out of the folder {self._folder}, to {path}")
         try:
             mode = os.stat(path).st_mode
         except OSError as error:

@@ -143,3 +143,51 @@ def test_images_can_be_brought_to_one_size_and_number_of_channels(images, write_
     samples = CsvImages(table, channels=3).read((5, 5))
     assert samples.inputs[0].shape == (2, 3, 5, 5)
     assert levels(samples) == [10, 255]
+
+
+def refusal_of(source):
+    with pytest.raises(UserError) as refusal:
+        source.facts()
+    return str(refusal.value).splitlines()
+
+
+def test_a_table_whose_every_image_is_missing_is_refused_with_names_and_folder(write_file, tmp_path):
+    table = write_file("label.csv", "f,l\n" + "".join(f"{number}.png,1\n" for number in range(7)))
+    first, *rows, rest, fix = refusal_of(CsvImages(table))
+    assert first == f"{table} names no image that can be used"
+    assert rows == [f"  {table}, row {n + 1} (line {n + 2}): {n}.png: is not there" for n in range(5)]
+    assert rest == "  ... and 2 more"
+    assert fix == f"  fix:      data.source.root=FOLDER, from which the names start; it is {tmp_path}"
+
+
+def test_links_that_all_lead_out_are_refused_with_the_folder_that_they_lead_to(
+    images, write_file, tmp_path, tmp_path_factory
+):
+    outside = tmp_path_factory.mktemp("outside")
+    (tmp_path / "links").mkdir()
+    for name in ("a.png", "b.png"):
+        (outside / name).write_bytes(images[0].read_bytes())
+        (tmp_path / "links" / name).symlink_to(outside / name)
+    table = write_file("links/label.csv", "f,l\na.png,1\nb.png,0\n")
+    _, row, _, fix = refusal_of(CsvImages(table))
+    assert row.endswith(f"a.png: leads out of the folder {tmp_path / 'links'}, to {outside / 'a.png'}")
+    assert fix == f"  fix:      data.source.root={outside}/, where the links lead to"
+    assert CsvImages(table, root=outside).facts().num_classes == 2
+
+
+def test_links_to_files_of_other_names_are_refused_with_what_to_do(images, write_file, tmp_path, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "other.png"
+    outside.write_bytes(images[0].read_bytes())
+    (tmp_path / "link.png").symlink_to(outside)
+    assert "copies of the images" in refusal_of(CsvImages(write_file("t.csv", "f,l\nlink.png,1\n")))[-1]
+
+
+def test_names_without_the_extension_of_the_files_are_refused_with_it(images, write_file):
+    assert refusal_of(CsvImages(write_file("t.csv", "f,l\na,1\nb,0\n")))[-1] == "  fix:      data.source.extension=.png"
+
+
+def test_absolute_names_out_of_the_folder_are_refused_with_the_folder_that_they_are_in(images, write_file, tmp_path):
+    table = write_file("lists/t.csv", f"f,l\n{tmp_path}/a.png,1\n{tmp_path}/b.png,0\n")
+    fix = refusal_of(CsvImages(table))[-1]
+    assert fix == f"  fix:      data.source.root={tmp_path}, or another folder that holds all of them"
+    assert levels(CsvImages(table, root=tmp_path).read()) == [10, 20]

@@ -1,6 +1,7 @@
 """Images and their classes listed in a CSV file."""
 
 import csv
+import glob
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Literal
 
 from runner.data import fingerprint
 from runner.data.confine import Root
-from runner.data.files import header_of, report, require_folder
+from runner.data.files import NUM_SHOWN, Problem, header_of, report, require_folder
 from runner.data.labels import Classes, number_classes
 from runner.data.lazy import hold, images_of
 from runner.data.source import Facts, Progress, Samples, Size, silent
@@ -80,6 +81,8 @@ class CsvImages:
         """Channels and size of the first image, classes from the table."""
         self.check()
         classes = self._classes
+        if next(self._existing(), None) is None:
+            self._resolve()
         channels, size = header_of(self._existing(), self.channels)
         return Facts(channels, size, classes.num_classes or None, classes.names)
 
@@ -173,8 +176,31 @@ class CsvImages:
                 files.append(root.file(name))
             except ValueError as error:
                 problems.append((self._place(index), str(error)))
+        if not files:
+            raise self._no_file(problems)
         report(problems, len(self._table.names))
         return files
+
+    def _no_file(self, problems: Sequence[Problem]) -> UserError:
+        """What to say where not one row can be used: as a rule, the names start from another folder."""
+        name = next((name for name in self._table.names if name), "")
+        file = self.root / name
+        target = str(file.resolve())
+        leads_to = target.removesuffix(name)
+        longer = next(iter(sorted(file.parent.glob(f"{glob.escape(file.name)}.*"))), None) if name else None
+        if longer:
+            fix = f"data.source.extension={longer.name.removeprefix(file.name)}"
+        elif file.exists() and leads_to not in ("", target):  # a link to a file of the same name elsewhere
+            fix = f"data.source.root={leads_to}, where the links lead to"
+        elif file.is_symlink():
+            fix = "copies of the images in place of links, or a CSV file that names the images themselves"
+        elif Path(name).is_absolute():
+            fix = f"data.source.root={Path(name).parent}, or another folder that holds all of them"
+        else:
+            fix = f"data.source.root=FOLDER, from which the names start; it is {self.root.resolve()}"
+        told = [f"  {where}: {what}" for where, what in problems[:NUM_SHOWN]]
+        rest = [f"  ... and {len(problems) - len(told)} more"] if len(problems) > len(told) else []
+        return UserError("\n".join([f"{self.csv} names no image that can be used", *told, *rest]), fix=fix)
 
     def _existing(self) -> Iterator[Path]:
         root = Root(self.root)
