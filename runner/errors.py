@@ -45,9 +45,16 @@ class UserErrors(UserError):
         self.errors = tuple(errors)
 
 
+_SYNONYMS = {"gpu": "cuda", "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+"""What people type for something that has another name here."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice that ``name`` was most likely meant to be, or None when none is close."""
-    matches = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    choices = list(choices)
+    if _SYNONYMS.get(name.lower()) in choices:
+        return _SYNONYMS[name.lower()]
+    matches = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     return matches[0] if matches else None
 
 

@@ -74,6 +74,18 @@ def root_settings(places: Places) -> list[Setting]:
     return [setting for setting in settings(_read(places, "config.yaml")) if not setting.key.startswith("hydra.")]
 
 
+def default_keys(places: Places) -> list[str]:
+    """Everything that can be typed before ``=`` when nothing else is: root keys, groups, then the keys of groups."""
+    found = groups(places)
+    keys = [setting.key for setting in root_settings(places)] + [group.name for group in found]
+    for group in found:
+        for name in ["base", *(option.name for option in group.options if option.is_default)]:
+            file = places.file_of(group.name, name)
+            text = file.read_text(encoding="utf-8") if file else ""
+            keys += [f"{group.name}.{setting.key}" for setting in settings(text) if "_target_" not in setting.key]
+    return list(dict.fromkeys(keys))
+
+
 def several(places: Places) -> dict[str, tuple[str, ...]]:
     """The groups whose options combine, such as regularization, with those that a run has when nothing is typed."""
     lines = _read(places, "config.yaml").splitlines()

@@ -21,7 +21,7 @@ from runner.config.catalogue import several
 from runner.config.check import known_keys, mistakes, unknown_key
 from runner.config.facts import fill_facts
 from runner.config.fit import misfits
-from runner.config.flags import Flags
+from runner.config.flags import Flags, key_called
 from runner.config.keys import arguments, not_set, stray_keys
 from runner.config.leaves import leaves
 from runner.config.origin import Origin
@@ -138,14 +138,9 @@ class Composer:
         setting: list[tuple[str, Override]] = []
         broken: set[str] = set()
         sweeping: list[tuple[str, Override, bool]] = []
-        for text in typed:
-            try:
-                override = OverridesParser.create().parse_override(text)
-            except HydraException as error:  # also the base of OverrideParseException
-                errors.append(
-                    UserError(f"{text} cannot be read: {_first_line(error)}", expected="key=value", fix=QUOTING)
-                )
-                continue
+        overrides, unreadable = read(typed)
+        errors += unreadable
+        for text, override in overrides.items():
             is_group = self._is_group(override.get_key_element().lstrip("+~"))
             if override.is_sweep_override():
                 sweeping.append((text, override, is_group))
@@ -282,6 +277,39 @@ def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
     found = OmegaConf.to_container(config, resolve=resolve)
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items()}
+
+
+def read(typed: Sequence[str]) -> tuple[dict[str, Override], list[UserError]]:
+    """What was typed as Hydra reads it, and what is wrong with what it cannot read."""
+    found = {}
+    errors = _without_equals([text for text in typed if "=" not in text and not text.startswith("~")])
+    for text in typed:
+        if "=" in text or text.startswith("~"):
+            try:
+                found[text] = OverridesParser.create().parse_override(text)
+            except HydraException as error:  # also the base of OverrideParseException
+                errors.append(
+                    UserError(f"{text} cannot be read: {_first_line(error)}", expected="key=value", fix=QUOTING)
+                )
+    return found, errors
+
+
+def _without_equals(words: Sequence[str]) -> list[UserError]:
+    """What is wrong with words that are no overrides: ``epochs 5`` in place of ``epochs=5``."""
+    errors = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        key = key_called(word)
+        value = rest.pop(0) if key and rest and key_called(rest[0]) is None else None
+        errors.append(
+            UserError(
+                f"{word if value is None else f'{word} {value}'} cannot be read",
+                expected="key=value",
+                fix=f"{key}={value or 'VALUE'}" if key else QUOTING,
+            )
+        )
+    return errors
 
 
 def _at(config: Any, path: Sequence[str]) -> Any:

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from runner.config.compose import Composed, Composer
+from runner.config.compose import Composed, Composer, read
 from runner.config.search import CONFIG_NAME
 from runner.errors import UserError, UserErrors
 from runner.launch.single import freeze
@@ -74,7 +74,14 @@ def sweep(composer: Composer, typed: Sequence[str]) -> int:
 
 
 def split(typed: Sequence[str], loader: ConfigLoader) -> list[list[str]]:
-    """The command lines of the points: every combination of the values given for each key."""
+    """The command lines of the points: every combination of the values given for each key.
+
+    Raises:
+        UserErrors: If something cannot be read.
+    """
+    unreadable = read(typed)[1]
+    if unreadable:
+        raise UserErrors(unreadable)
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(typed))
     return [list(point) for batch in BasicSweeper.split_arguments(overrides, None) for point in batch]
 
@@ -106,7 +113,7 @@ def _make_folder(first: Composed, typed: Sequence[str], points: Sequence[list[st
     record = {"typed": list(typed), "points": [list(point) for point in points], "created": datetime.now().isoformat()}
     (folder / "sweep.yaml").write_text(yaml.safe_dump(record, sort_keys=False))
     (folder / "runs").mkdir()
-    return folder.resolve()
+    return folder
 
 
 def _values(point: Sequence[str]) -> dict[str, str]:

@@ -169,11 +169,18 @@ def _rename_to_free(draft: Path, wanted: Path, exactly: bool) -> Path:
         number += 1
 
 
+def from_here(path: Path) -> Path:
+    """A path as it would be typed: relative where it leads into the current folder."""
+    path = path.resolve()
+    here = Path.cwd().resolve()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def again(old: RunDirectory, command: Sequence[str]) -> RunDirectory:
     """A new run directory beside ``old`` with the same frozen configuration."""
     record = yaml.safe_load(old.overrides_file.read_text())
     return create(
-        old.path.resolve().with_name(f"{old.path.resolve().name}-again"),
+        from_here(old.path.resolve().with_name(f"{old.path.resolve().name}-again")),
         old.config(),
         typed=record["typed"],
         choices=record["choices"],

@@ -134,7 +134,7 @@ class Scores:
 def _not_finite(value: float, step: int, indices: Tensor) -> UserError:
     return UserError(
         f"the loss of step {step} is {value}",
-        where=f"the batch of samples {listing(indices.tolist(), limit=64)}",
+        where=f"the batch of {len(indices)} samples {listing(indices.tolist(), limit=5)}",
         expected="a finite number; every checkpoint is from before that step",
         fix="a smaller optimizer.lr, regularization=[clip], device.precision=fp32, or training.nonfinite=skip",
     )

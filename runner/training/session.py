@@ -82,12 +82,13 @@ class Session:
             known = {key: value for key, value in leaves(self.run.config()).items() if value is not None}
             settings = {**known, "parameters": parameters}
             self.tracker.tensorboard.hparams(settings, {f"final/{k}": v for k, v in flat.items()}, progress.step)
+        board = self.tracker.tensorboard is not None
         self.tracker.console.summary(
             f"{name} epoch, {at_best.epoch} of {progress.epoch} (by {self.plan.monitor.metric})",
             results,
             [
                 ("run", str(self.run.path)),
-                ("curves", f"tensorboard --logdir {self.run.tensorboard}"),
+                *([("curves", f"tensorboard --logdir {self.run.tensorboard}")] if board else []),
                 ("again", f"runner eval {self.run.path}"),
             ],
         )

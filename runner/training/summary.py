@@ -22,4 +22,6 @@ def summarise(config: Mapping[str, Any], choices: Mapping[str, Any]) -> str:
         row_settings=("var_names",),
         device=parts.device.device,
     )
+    # In full, as parameters are: as millions, the unit is printed by the name that it has within torchinfo.
+    statistics.formatting.macs_units = torchinfo.Units.NONE
     return str(statistics)

@@ -173,8 +173,8 @@ def test_a_value_of_the_wrong_type_or_range_is_told_with_what_was_expected(
 def test_several_mistakes_are_told_together(here: Path) -> None:
     messages = refused("epochs=ten", "optimizer.lr=abc", "model=unett", "data.batch_sise=3", "name=a=b")
     assert [message.splitlines()[0] for message in messages] == [
-        "model=unett: there is no such model",
         "name=a=b cannot be read: mismatched input '=' expecting <EOF>",
+        "model=unett: there is no such model",
         "data.batch_sise is not a setting of data=digits",
         "optimizer.lr=abc is not valid",
         "epochs=ten is not valid",
@@ -349,3 +349,22 @@ def test_several_values_without_brackets_are_refused_with_what_may_be_meant(type
 
 def test_a_wrong_option_among_several_is_told(here: Path) -> None:
     assert refused("regularization=clip,eam")[0].startswith("regularization=eam: there is no such regularization\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["epochs", "5"], "epochs 5 cannot be read\n  expected: key=value\n  fix:      epochs=5"),
+        (["lr", "0.1"], "lr 0.1 cannot be read\n  expected: key=value\n  fix:      optimizer.lr=0.1"),
+        (["model"], "model cannot be read\n  expected: key=value\n  fix:      model=VALUE"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_words_without_an_equals_sign_are_told_with_what_to_type(typed: list[str], message: str, here: Path) -> None:
+    assert refused(*typed) == [message]
+
+
+@pytest.mark.parametrize(("typed", "close"), [("device=gpu", "cuda"), ("device.precision=bfloat16", "bf16")])
+def test_what_has_another_name_here_is_told_with_that(typed: str, close: str, here: Path) -> None:
+    (message,) = refused(typed)
+    assert f"nearest:  {close}" in message

@@ -1,4 +1,4 @@
-"""Which keys may stand beside a ``_target_``: those of the file where it is shipped, those of the signature elsewhere."""
+"""Keys beside a ``_target_``: of the file where it is shipped, of the signature elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ NET = "_target_: own_parts.Net\nchannels: ${data.channels}\noutputs: ${task.outp
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    """Writes an option into conf/ of the current folder, where the module own_parts lies: ``write("model/net", ...)``."""
+    """Writes an option into conf/, beside which the module own_parts lies: ``write("model/net", ...)``."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "own_parts", raising=False)

@@ -2,6 +2,7 @@
 
 import csv
 import glob
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from runner.data.labels import Classes, number_classes
 from runner.data.lazy import hold, images_of
 from runner.data.source import Facts, Progress, Samples, Size, silent
 from runner.errors import UserError, listing, nearest
+
+_DECIMAL = re.compile(r"[+-]?\d+\.\d*[1-9]\d*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,17 @@ class CsvImages:
 
     @cached_property
     def _classes(self) -> Classes:
-        return number_classes(self._table.labels, self.classes)
+        labels = self._table.labels
+        classes = number_classes(labels, self.classes)
+        decimals = [labels[index].strip() for index in classes.problems if _DECIMAL.fullmatch(labels[index].strip())]
+        if self.classes is None and 2 * len(decimals) > len(labels):
+            raise UserError(
+                f"{self.csv}: the labels in data.source.label_column={self.label_column} are decimal numbers "
+                f"({listing(decimals, limit=3)})",
+                expected="classes: whole numbers from 0, or names",
+                fix="the column of the classes; to predict numbers, a Dataset of your own with task=regression",
+            )
+        return classes
 
     def _positions(self) -> list[int]:
         """Positions of the two columns."""

@@ -1,0 +1,73 @@
+"""What commands print, typed in the folder of the test without a process of their own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from terminal import Trained
+
+from runner.cli import main
+
+TINY = ["data.batch_size=600", "epochs=1", "model.hidden=[4]", "tracking.graph=false", "training.test=false"]
+
+
+@pytest.mark.parametrize("tensorboard", [True, False])
+def test_the_curves_are_named_where_there_are_some(
+    tensorboard: bool, train: Callable[..., Trained], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(*TINY, f"tracking.tensorboard={tensorboard}".lower())
+    labels = [line.split()[0] for line in capsys.readouterr().out.splitlines()[-3:] if line]
+    assert labels == (["run", "curves", "again"] if tensorboard else ["run", "again"])
+
+
+def test_sweeps_and_repetitions_are_named_as_seen_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "-m", "seed=0,1", *TINY, "tracking.tensorboard=false"]) == 0
+    (sweep,) = Path("outputs").glob("*/*")
+    out = capsys.readouterr().out
+    assert out.startswith(f"sweep    {sweep}: 2 runs\nrun      {sweep}/runs/0000-seed-0\n")
+    assert main(["reproduce", str(sweep / "runs" / "0000-seed-0")]) == 0
+    out += capsys.readouterr().out
+    assert f"identical: {sweep}/runs/0000-seed-0-again equals {sweep}/runs/0000-seed-0 to" in out
+    assert str(tmp_path) not in out
+
+
+def test_a_summary_counts_in_full_without_names_of_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["summary", "model.hidden=[]", "data.batch_size=2"]) == 0
+    out = capsys.readouterr().out
+    assert "Units" not in out
+    assert f"Total mult-adds: {2 * (64 * 10 + 10):,}\n" in out
+
+
+def test_ls_refuses_a_folder_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["ls", "nowhere"]) == 2
+    assert capsys.readouterr().err.startswith("runner ls nowhere: there is no such folder\n")
+    Path("file").touch()
+    assert main(["ls", "file"]) == 2
+    assert main(["ls"]) == 0, "outputs/ is made by the first run"
+    assert "there are no runs below outputs" in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_in_a_sweep_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "-m", "seed=0,1", "epochs", "5"]) == 2
+    assert capsys.readouterr().err == "epochs 5 cannot be read\n  expected: key=value\n  fix:      epochs=5\n"
+
+
+def test_the_choices_of_a_run_name_its_regularization(train: Callable[..., Trained]) -> None:
+    import yaml
+
+    run = train(*TINY, "regularization=[clip,ema]", "tracking.tensorboard=false").path
+    assert yaml.safe_load((run / "overrides.yaml").read_text())["choices"]["regularization"] == ["clip", "ema"]
+    assert json.loads((run / "status.json").read_text())["state"] == "completed"
