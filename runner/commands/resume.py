@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runner.commands.arguments import add_trust, trust_from
 from runner.runs.directory import RunDirectory
-from runner.runs.status import Status
+from runner.runs.rebuild import read_status
 
 ABOUT = "Go on with a run from its newest checkpoint, as if it had never stopped."
 CHANGES = """what may change on the way:
@@ -31,7 +31,7 @@ def main(args: Sequence[str]) -> int:
 
     if options.overrides:
         amended(run, options.overrides)  # what is refused is refused at once, and nothing is touched
-    elif Status.read(run.status_file).state == "completed":
+    elif read_status(run)[0].state == "completed":
         print(
             f"{run.path} is complete: nothing is left to train\n  fix:      runner resume {run.path} epochs=N for more"
         )

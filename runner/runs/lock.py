@@ -33,6 +33,10 @@ _ORPHANED_FOR_S = 5.0
 """How long a child that was just forked may need to let go of its parent's lock."""
 
 
+_SILENT_FOR_S = 60.0
+"""How old another machine's last beat must be for a mere look to call its holder dead: clocks differ by less."""
+
+
 class LostLockError(UserError):
     """Another process has taken the directory over: nothing in it may be written any more."""
 
@@ -114,15 +118,8 @@ class RunLock:
         record = self._record()
         if not record:
             return _NAMED_AFTER_S
-        if record["host"] != socket.gethostname():
-            return 0.0
-        try:
-            os.kill(record["pid"], 0)
-        except ProcessLookupError:
-            return _ORPHANED_FOR_S
-        except PermissionError:
-            pass  # somebody else's, and alive
-        return 0.0
+        ended = record["host"] == socket.gethostname() and not _is_alive(record["pid"])
+        return _ORPHANED_FOR_S if ended else 0.0
 
     def _wait_for_other_machines(self) -> bool:
         """Return when no other machine holds the lock; whether one did and is dead."""
@@ -161,12 +158,7 @@ class RunLock:
                     self._write(beat)
 
     def _record(self) -> dict[str, Any]:
-        """What the file says; empty when nobody holds the lock, or a write is under way."""
-        try:
-            found = json.loads(self.path.read_bytes() or b"{}")
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) and {"host", "pid", "token"} <= set(found) else {}
+        return _read(self.path)
 
     def _write(self, beat: int) -> None:
         record = {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token, "beat": beat}
@@ -177,6 +169,54 @@ class RunLock:
         if self in _taken:
             _taken.remove(self)
             os.close(self._file)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process seems to execute a folder, told by a look that takes nothing and waits for nothing.
+
+    For people to see, and not to decide by: of another machine, the time of the last beat must do.
+    """
+    record = _read(folder / "lock")
+    if not record:
+        return False
+    if record["host"] != socket.gethostname():
+        return time.time() - (folder / "lock").stat().st_mtime < _SILENT_FOR_S
+    return _is_alive(record["pid"]) and not _can_be_shared(folder / "lock")
+
+
+def _can_be_shared(path: Path) -> bool:
+    """Whether nobody on this machine has the system's lock of a file."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's, and alive
+    return True
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a lock's file says; empty when nobody holds the lock, or a write is under way."""
+    try:
+        found = json.loads(path.read_bytes() or b"{}")
+    except (OSError, ValueError):
+        return {}
+    is_named = isinstance(found, dict) and {"host", "token"} <= set(found) and isinstance(found.get("pid"), int)
+    return found if is_named else {}
 
 
 _taken: set[RunLock] = set()

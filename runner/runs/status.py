@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from runner.errors import UserError
 from runner.runs.files import write_json
 
 State = Literal["created", "running", "completed", "failed", "interrupted", "pruned"]
@@ -44,6 +45,8 @@ class Status:
     ended: str | None = None
     seconds: float = 0.0
     """Time spent executing, over all executions."""
+    epoch_seconds: float = 0.0
+    """Of that, the time that the running epoch had taken when it was last saved; 0 between two epochs."""
     executions: int = 0
     """How often the directory was executed: 1, and one more for each resume."""
 
@@ -64,5 +67,22 @@ class Status:
 
     @classmethod
     def read(cls, path: Path) -> "Status":
-        """Read what ``write`` wrote."""
-        return cls(**json.loads(path.read_text()))
+        """Read what ``write`` wrote.
+
+        Raises:
+            UserError: If that is not what the file holds, or it is gone.
+        """
+        try:
+            status = cls(**json.loads(path.read_text()))
+            if not all(isinstance(getattr(status, name), int | float) for name in _COUNTS):
+                raise TypeError("a count is no number")
+        except (FileNotFoundError, ValueError, TypeError) as error:
+            problem = "is not there" if isinstance(error, FileNotFoundError) else "is damaged"
+            raise UserError(
+                f"{path} {problem}: the state of the run is not known",
+                fix=f"runner resume {path.parent}, which goes on from its checkpoints and writes the file anew",
+            ) from error
+        return status
+
+
+_COUNTS = ("epoch", "step", "seconds", "epoch_seconds", "executions")

@@ -12,6 +12,7 @@ import torch
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import LostLockError, RunLock
+from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.tracking.console import Console
 from runner.training.loop import train
@@ -53,10 +54,12 @@ def execute(run: RunDirectory, trust: Trust, stop: StopRequest, change: Callable
     trust.check(run.config(), run.path)
     with RunLock(run.path) as lock, stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
         change()
-        status = Status.read(run.status_file)
+        status, lost = read_status(run)
         status.begin()
         status.write(run.status_file)
         console = Console(log_file=run.log_file)
+        if lost:
+            console.warn(lost)
         began, code = time.monotonic(), 1
         try:
             code = _train(run, status, trust, lock, console, stop)

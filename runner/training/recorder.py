@@ -46,10 +46,17 @@ class Recorder:
         self._columns = _columns(parts)
         self._saved_at = time.monotonic()
         self._epoch_started = time.monotonic()
+        self._seconds_before = status.epoch_seconds  # of the running epoch, in the execution before this one
+
+    def note_place(self, progress: Progress) -> None:
+        """Put into the status where training stands: on resuming, it may be ahead of the checkpoint, or lost."""
+        self.status.epoch, self.status.step = progress.epoch, progress.step
+        self.status.best, self.status.best_epoch = progress.best, progress.best_epoch or None
 
     def start_epoch(self, progress: Progress) -> None:
         """Announce the epoch, from the batch where it goes on."""
-        self._epoch_started = time.monotonic()
+        self._epoch_started = time.monotonic() - (self._seconds_before if progress.batch else 0.0)
+        self._seconds_before = 0.0
         self.tracker.console.start_epoch(progress.epoch + 1, self.plan.epochs, self._num_batches, progress.batch)
 
     def stepped(self, progress: Progress) -> None:
@@ -80,8 +87,7 @@ class Recorder:
         names = ("loss", self.parts.task.monitor, self.plan.monitor.metric.partition("/")[2])
         shown = {split: {k: v for k, v in figures.items() if k in names} for split, figures in progress.results.items()}
         self.tracker.console.end_epoch(EpochRow(progress.epoch, self.plan.epochs, shown, seconds, is_best))
-        self.status.epoch, self.status.step = progress.epoch, progress.step
-        self.status.best, self.status.best_epoch = progress.best, progress.best_epoch or None
+        self.note_place(progress)
         self.status.metrics = flat
         self.status.write(self.run.status_file)
 
@@ -131,6 +137,7 @@ class Recorder:
         self.saver.save(state, Planned(progress.step, epoch, ranking) if planned else None)
         self._saved_at = time.monotonic()
         self.status.epoch, self.status.step = progress.epoch, progress.step
+        self.status.epoch_seconds = round(self._saved_at - self._epoch_started, 3) if progress.batch else 0.0
         self.status.write(self.run.status_file)
 
     def _scalars(self, values: dict[str, float], step: int) -> None:

@@ -62,6 +62,7 @@ class Session:
         self.tracker.rewind(saved["tracker"])
         self.tracker.console.note(f"resume   after step {progress.step:,}, in epoch {progress.epoch + 1}")
         restore_generators(saved["generators"])
+        self.recorder.note_place(progress)
         return progress, scores
 
     def finish(self, progress: Progress) -> None:

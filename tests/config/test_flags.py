@@ -42,5 +42,5 @@ def test_a_flag_that_says_how_to_print_is_refused_where_nothing_is_printed(typed
 
 
 def test_a_flag_without_its_value_is_refused() -> None:
-    with pytest.raises(UserError, match="--cfg.*expected one argument"):
+    with pytest.raises(UserError, match=r"--cfg.*expected one argument"):
         parse(["--cfg"])

@@ -129,3 +129,24 @@ def test_a_checkpoint_of_something_else_is_refused(home: Path, killed: Path) -> 
     code, text = done(home, command, "eval", "run", "--checkpoint", "run/checkpoints/list.pt")
     assert (code, "Traceback" in text) == (2, False)
     assert "the checkpoint run/checkpoints/list.pt is damaged: its content does not match its digest" in text
+
+
+@pytest.mark.parametrize("damage", [cut, emptied])
+def test_a_run_whose_status_is_damaged_goes_on_and_says_so(
+    home: Path, killed: Path, alone: dict[str, Any], damage: Callable[[bytes], bytes]
+) -> None:
+    status = home / "run" / "status.json"
+    status.write_bytes(damage(status.read_bytes()))
+    code, text = done(home, resume)
+    assert code == 0
+    assert "warning: run/status.json is damaged: the state of the run is not known; it is written anew\n" in text
+    assert result(home / "run") == alone
+    assert status_of(home / "run").executions == 2
+
+
+def test_a_complete_run_whose_status_is_lost_is_complete_again(home: Path, alone: dict[str, Any]) -> None:
+    assert done(home, train)[0] == 0
+    (home / "run" / "status.json").unlink()
+    assert done(home, command, "reproduce", "run")[0] == 2
+    assert done(home, resume)[0] == 0
+    assert result(home / "run") == alone

@@ -1,5 +1,6 @@
 """Requests to stop, whenever they come: a run saves, says how to go on, leaves no process behind and loses nothing."""
 
+import csv
 import os
 import signal
 import time
@@ -284,3 +285,24 @@ def train_and_look_at_handlers() -> int:
 
 def test_after_a_run_signals_mean_what_they_meant_before(home: Path) -> None:
     assert done(home, train_and_look_at_handlers)[0] == 0
+
+
+def slow_and_stopped() -> int:
+    """Train, with a pause in the second step of epoch 2, and then be asked to stop."""
+
+    def pause_and_send() -> None:
+        time.sleep(0.5)
+        send(signal.SIGTERM)()
+
+    after_step(6, pause_and_send)
+    return train()
+
+
+def test_the_time_of_an_epoch_that_was_stopped_counts_from_its_beginning(home: Path) -> None:
+    assert done(home, slow_and_stopped)[0] == 75
+    assert status_of(home / "run").epoch_seconds >= 0.5
+    assert done(home, resume)[0] == 0
+    with (home / "run" / "metrics.csv").open(newline="") as file:
+        seconds = [float(row["seconds"]) for row in csv.DictReader(file) if row["seconds"]]
+    assert seconds[1] >= 0.5
+    assert status_of(home / "run").epoch_seconds == 0, "counted once: epoch 3 has a time of its own"
