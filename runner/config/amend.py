@@ -22,6 +22,7 @@ FREE = (
     "training.nonfinite",
     "training.test",
     "data.cache",
+    "data.cache_dir",
     "data.workers",
     "data.prefetch_factor",
     "data.persistent_workers",

@@ -134,7 +134,8 @@ class Data(Node):
     num_samples: Count | None
     replacement: bool
     drop_last: bool
-    cache: Literal["memory", "none"]
+    cache: Literal["auto", "memory", "disk", "none"]
+    cache_dir: str | None
     workers: Whole
     prefetch_factor: Count
     persistent_workers: bool

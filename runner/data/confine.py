@@ -11,6 +11,7 @@ class Root:
 
     def __init__(self, folder: Path) -> None:
         self._folder = os.path.realpath(folder)
+        self._inside = os.path.join(self._folder, "")
         # Resolving costs a look at every folder of a path; most names of a list share theirs.
         self._realpath = cache(os.path.realpath)
 
@@ -25,16 +26,19 @@ class Root:
         """
         parent, leaf = os.path.split(os.path.join(self._folder, name))
         path = os.path.join(self._realpath(parent), leaf)
-        if leaf in ("", ".", ".."):
-            path = os.path.realpath(path)
-        if os.path.islink(path):
-            path = os.path.realpath(path)
-        if os.path.commonpath([self._folder, path]) != self._folder:
-            raise ValueError(f"leads out of the folder {self._folder}, to {path}")
         try:
-            mode = os.stat(path).st_mode
+            status = os.lstat(path)
+            if leaf in ("", ".", "..") or stat.S_ISLNK(status.st_mode):
+                path = os.path.realpath(path)
+                status = os.lstat(path)
         except OSError as error:
+            self._require_inside(path)
             raise ValueError("is not there") from error
-        if not stat.S_ISREG(mode):
+        self._require_inside(path)
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError("is not a file")
         return Path(path)
+
+    def _require_inside(self, path: str) -> None:
+        if not path.startswith(self._inside) and path != self._folder:
+            raise ValueError(f"leads out of the folder {self._folder}, to {path}")

@@ -14,6 +14,8 @@ from runner.errors import UserError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm")
 NUM_SHOWN = 5  # broken files named in a message; the rest is counted
+_MOST_THREADS = 8
+_MOST_TOGETHER = 64  # samples
 
 T = TypeVar("T")
 Problem = tuple[str, str]
@@ -91,52 +93,93 @@ def decode_all(names: Sequence[str], decode: Callable[[int], T], progress: Progr
     Args:
         names: What to call each sample in a message.
         decode: Gives a sample, or whatever is wanted of it. What it raises is what is wrong with the file.
-        progress: Told after each sample.
+        progress: Told how many are done.
 
     Raises:
         UserError: If samples are broken, after all of them were tried.
     """
-    decoded, problems = [], []
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+    decoded: dict[int, T] = {}
+    decode_each(names, decode, decoded.__setitem__, progress)
+    return [decoded[index] for index in range(len(names))]
+
+
+def decode_each(
+    names: Sequence[str], decode: Callable[[int], T], take: Callable[[int, T], None], progress: Progress
+) -> None:
+    """Call ``take(0, decode(0)), take(1, decode(1)), ...`` in a few threads, in no certain order.
+
+    Args:
+        names: What to call each sample in a message.
+        decode: As for ``decode_all``.
+        take: What it raises is not the fault of a file: it ends everything, and is raised again.
+        progress: Told how many are done.
+
+    Raises:
+        UserError: If samples are broken, after all of them were tried.
+    """
+
+    def work(start: int) -> list[Problem]:
+        problems = []
+        for index in range(start, min(start + step, len(names))):
+            result = attempt(decode, index)
+            if isinstance(result, Broken):
+                problems.append((names[index], result.reason))
+            else:
+                take(index, result)
+        return problems
+
+    threads = min(_MOST_THREADS, num_processors())
+    # Handing a sample to a thread takes as long as decoding a small one, so several are handed over together.
+    step = max(1, min(_MOST_TOGETHER, len(names) // (16 * threads)))
+    starts, problems = range(0, len(names), step), []
+    with ThreadPoolExecutor(threads) as pool:
         # Decoders leave the interpreter's lock while they decode, so threads are enough.
-        results = pool.map(lambda index: attempt(decode, index), range(len(names)))
+        results = pool.map(work, starts) if threads > 1 and len(names) > 1 else map(work, starts)
         try:
-            for index, result in enumerate(results):
-                if isinstance(result, Broken):
-                    problems.append((names[index], result.reason))
-                else:
-                    decoded.append(result)
-                progress(index + 1, len(names))
+            for start, found in zip(starts, results, strict=True):
+                problems += found
+                progress(min(start + step, len(names)), len(names))
         except BaseException:  # a request to stop: the pool would decode all that is left before it lets go
             pool.shutdown(cancel_futures=True)
             raise
     report(problems, len(names))
-    return decoded
 
 
-def stack(arrays: list[Array], names: Sequence[str], like: tuple[str, Array] | None = None) -> Array:
+def num_processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def difference(first_name: str, first: Array, name: str, array: Array) -> UserError | None:
+    """What to say of an array that is not of the shape and depth of the first one; None where it is."""
+    if array.shape != first.shape:
+        sizes = [" x ".join(str(length) for length in values.shape) for values in (first, array)]
+        axes = {1: "features", 2: "height x width"}.get(first.ndim, "channels x height x width")
+        return UserError(
+            f"{first_name} is {sizes[0]} ({axes}), but {name} is {sizes[1]}",
+            expected="one size for all, or data.image_size to bring them all to",
+            fix=f"data.image_size=[{first.shape[-2]},{first.shape[-1]}]" if first.ndim > 1 else None,
+        )
+    if array.dtype != first.dtype:
+        return UserError(f"{first_name} is {first.dtype}, but {name} is {array.dtype}", expected="one depth for all")
+    return None
+
+
+def stack(arrays: list[Array], names: Sequence[str]) -> Array:
     """Arrays of one shape and depth in one block, (N, ...). The list is emptied on the way, to hold them only once.
 
     Args:
         arrays: What to stack.
         names: What to call each in a message.
-        like: Name and array that all must be like; None: the first of them.
 
     Raises:
         UserError: If one differs; it names both files.
     """
-    first_name, first = like or (names[0], arrays[0])
+    first = arrays[0]
     for name, array in zip(names, arrays, strict=True):
-        if array.shape != first.shape:
-            sizes = [" x ".join(str(length) for length in values.shape) for values in (first, array)]
-            axes = {1: "features", 2: "height x width"}.get(first.ndim, "channels x height x width")
-            raise UserError(
-                f"{first_name} is {sizes[0]} ({axes}), but {name} is {sizes[1]}",
-                expected="one size for all, or data.image_size to bring them all to",
-                fix=f"data.image_size=[{first.shape[-2]},{first.shape[-1]}]" if first.ndim > 1 else None,
-            )
-        if array.dtype != first.dtype:
-            raise UserError(f"{first_name} is {first.dtype}, but {name} is {array.dtype}", expected="one depth for all")
+        problem = difference(names[0], first, name, array)
+        if problem is not None:
+            raise problem
     block = np.empty((len(arrays), *first.shape), first.dtype)
     for index in range(len(arrays)):
         block[index] = arrays[index]

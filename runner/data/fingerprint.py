@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,17 @@ def of_contents(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def of_listing(files: Iterable[Path], root: Path) -> str:
+def of_listing(files: Iterable[Path | str], root: Path) -> str:
     """Digest of names (relative to ``root``), sizes and times of change: cheap, where contents would be dear.
 
     A file that is not there counts as such, so that its absence is told by reading and not here.
     """
-    digest = hashlib.sha256()
+    digest, folder = hashlib.sha256(), os.path.join(root, "")
     for file in files:
-        name = file.relative_to(root) if file.is_relative_to(root) else file
+        path = os.fspath(file)
+        name = path.removeprefix(folder)
         try:
-            status = file.stat()
+            status = os.stat(path)
         except OSError:
             digest.update(f"{name}\0missing\n".encode())
         else:

@@ -40,18 +40,13 @@ class Batch(NamedTuple):
 class TensorStore(Dataset[tuple[Tensor, ...]]):
     """All samples; a batch is one gather from each input and the targets.
 
-    What is held in memory becomes tensors that share it; what is lazy is decoded by whoever makes the batch. One store
-    serves the loaders of all splits.
+    What is held in memory becomes tensors that share it; what is lazy is decoded, or read from a cache on the disk, by
+    whoever makes the batch. One store serves the loaders of all splits.
     """
 
     def __init__(self, samples: Samples) -> None:
         self.inputs = tuple(_shared(values) for values in samples.inputs)
         self.targets = _shared(samples.targets)
-
-    @property
-    def is_lazy(self) -> bool:
-        """Whether samples are decoded anew for each batch."""
-        return not all(isinstance(values, Tensor) for values in (*self.inputs, self.targets))
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -108,6 +103,7 @@ class Batches:
         timeout: float = 0,
     ) -> None:
         self.indices = indices
+        self.batch_size = batch_size
         self._store = store
         self._seed = seed
         self._sampler = EpochSampler(indices, batch_size, seed, order, drop_last)

@@ -16,6 +16,8 @@ Array = npt.NDArray[Any]
 Size = tuple[int, int]
 Progress = Callable[[int, int], None]
 """Told after each step of a long reading: how many are done, and how many there are."""
+Put = Callable[[int, Array], None]
+"""Given rows (R, ...) that follow each other, and the number of the first of them."""
 
 PARTS = ("train", "val", "test")
 
@@ -41,11 +43,27 @@ class Lazy(Protocol):
         """N."""
         ...
 
-    def gather(self, ids: Array, progress: Progress = silent) -> Array:
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """What decides the values besides the content of the data and the version of the decoders: plain values.
+
+        Rows are kept on disk under it, so two arrays of other values must not have the same one.
+        """
+        ...
+
+    def gather(self, ids: Array) -> Array:
         """The rows with these ids (B,), as a new array (B, ...).
 
         Raises:
             UserError: If one of them is broken, or is not like the others; the message names the files and rows.
+        """
+        ...
+
+    def fill(self, put: "Put", progress: Progress = silent) -> None:
+        """Decode everything, and hand over each row once, in any order and from several threads.
+
+        Raises:
+            UserError: As ``gather``.
         """
         ...
 

@@ -1,12 +1,18 @@
 """From the data section of a configuration to batches that are ready to train on."""
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import torch
 
 from runner.build import build
 from runner.config.schema import Data
+from runner.data.cache import keep
+from runner.data.disk_cache import DiskCache, Note, default_root
+from runner.data.fingerprint import of_arrays
 from runner.data.loader import Batch, Batches, TensorStore
 from runner.data.mixup import Mixup
 from runner.data.prepare import Prepare
@@ -16,6 +22,9 @@ from runner.data.split import split
 from runner.data.stats import channel_stats
 from runner.data.wrap import as_source
 from runner.errors import UserError
+
+_QUICK = 2**24
+"""Values of images whose mean is measured in no time, so that it is not worth a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,8 @@ class Splits:
     class_names: tuple[str, ...]
     fingerprint: str
     """Hex digest that changes when the data changes."""
+    kept: str
+    """What is done with decoded images, in words; empty for data that needs no decoding."""
 
     def first(self, batches: Batches, count: int) -> Batch:
         """The first samples of a split."""
@@ -46,8 +57,7 @@ class Splits:
         counts = {"training": self.train, "validation": self.val, "test": self.test}
         sizes = ", ".join(f"{len(part.indices):,} {name}" for name, part in counts.items() if part is not None)
         shapes = " and ".join("x".join(map(str, values.shape[1:])) for values in self.store.inputs)
-        lazy = ", decoded for each batch" if self.store.is_lazy else ""
-        return f"{sizes} samples of {shapes}{lazy}"
+        return f"{sizes} samples of {shapes}{', ' if self.kept else ''}{self.kept}"
 
 
 def load_data(
@@ -56,8 +66,8 @@ def load_data(
     device: torch.device,
     progress: Progress,
     *,
-    channels_last: bool = False,
     mixup_alpha: float | None = None,
+    note: Note = lambda line: None,
 ) -> Splits:
     """Read, divide and batch the data of a run.
 
@@ -66,18 +76,22 @@ def load_data(
         seed: Decides the order of the training samples and their augmentation.
         device: Where the model is.
         progress: Told how many files are read.
-        channels_last: Whether images are to be stored channels last.
         mixup_alpha: How training samples are blended; None = not at all.
+        note: Told in a line why it takes longer than usual.
 
     Raises:
         UserError: If files are missing or broken, a split stays empty, or a class is missing in one.
     """
-    source = as_source(build(config.source.node()))
+    source = as_source(build(config.source.node(), key="data.source"))
     size = (config.image_size[0], config.image_size[1]) if config.image_size else None
-    if config.cache == "none" and isinstance(source, Streaming):
-        samples = source.stream(size, progress)
+    disk, kept = None, ""
+    if isinstance(source, Streaming):
+        fingerprint, streamed = source.fingerprint(), source.stream(size, progress)
+        disk = DiskCache(_cache_root(config), type(source).__name__, fingerprint, streamed)
+        samples, kept = keep(streamed, config.cache, disk, progress, note)
     else:
         samples = source.read(size, progress)
+        fingerprint = source.fingerprint()  # afterwards it costs nothing for a Dataset
     if samples.has_classes and config.num_classes is not None and samples.classes.max() >= config.num_classes:
         raise UserError(
             f"data.num_classes={config.num_classes}, but there is a sample of class {samples.classes.max()}",
@@ -104,9 +118,8 @@ def load_data(
             timeout=config.timeout,
         )
 
-    normalize = _normalize(config, samples.inputs[0], parts.train, progress)
-    augment = [build(node.node()) for node in config.augment]
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    normalize = _normalize(config, samples.inputs[0], parts.train, disk, progress)
+    augment = [build(node.node(), key=f"data.augment.{number}") for number, node in enumerate(config.augment)]
     train, in_order = batches(parts.train, True), batches(parts.train, False)
     assert train is not None, "split() refuses an empty training part"
     assert in_order is not None
@@ -121,14 +134,18 @@ def load_data(
             augment=augment,
             seed=seed,
             device=device,
-            memory_format=memory_format,
             mixup=Mixup(mixup_alpha, config.num_classes or 0, seed) if mixup_alpha else None,
         ),
         as_pictures=Prepare(augment=augment, seed=seed),
         normalize=normalize,
         class_names=samples.class_names,
-        fingerprint=source.fingerprint(),
+        fingerprint=fingerprint,
+        kept=kept,
     )
+
+
+def _cache_root(config: Data) -> Path:
+    return default_root() if config.cache_dir is None else Path(config.cache_dir).expanduser()
 
 
 def _order(config: Data, samples: Samples, indices: Array) -> str | Order:
@@ -140,10 +157,37 @@ def _order(config: Data, samples: Samples, indices: Array) -> str | Order:
     return class_weighted(samples.classes[indices], weights, config.num_samples, config.replacement)
 
 
-def _normalize(config: Data, images: Array | Lazy, train: Array, progress: Progress) -> dict[str, list[float]] | None:
+def _normalize(
+    config: Data, images: Array | Lazy, train: Array, disk: DiskCache | None, progress: Progress
+) -> dict[str, list[float]] | None:
     if config.normalize is None:
         return None
-    if config.normalize == "auto":
-        mean, std = channel_stats(images, train, progress)
-        return {"mean": mean, "std": std}
-    return {"mean": config.normalize.mean, "std": config.normalize.std}
+    if config.normalize != "auto":
+        return {"mean": config.normalize.mean, "std": config.normalize.std}
+    if disk is None or math.prod(images.shape) < _QUICK:
+        return _measured(images, train, progress)
+    name = f"mean-std-{of_arrays([train])[:24]}"
+    found = disk.remembered(name)
+    if not _is_measure(found, images.shape[1]):
+        found = _measured(images, train, progress)
+        disk.remember(name, found)  # JSON gives numbers back to the last bit
+    return found
+
+
+def _measured(images: Array | Lazy, train: Array, progress: Progress) -> dict[str, list[float]]:
+    mean, std = channel_stats(images, train, progress)
+    return {"mean": mean, "std": std}
+
+
+def _is_measure(found: object, channels: int) -> TypeGuard[dict[str, list[float]]]:
+    """Whether a file that anybody may have written to holds a finite number for each channel."""
+    return (
+        isinstance(found, dict)
+        and found.keys() == {"mean", "std"}
+        and all(
+            isinstance(values, list)
+            and len(values) == channels
+            and all(isinstance(value, float) and math.isfinite(value) for value in values)
+            for values in found.values()
+        )
+    )

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ def ignore(done, total):
 
 
 def read(files, size=None):
-    return images_of(files, [file.name for file in files], 1, size).gather(np.arange(len(files)))
+    return images_of(files, [file.name for file in files], Path(), 1, size).gather(np.arange(len(files)))
 
 
 def test_images_are_found_in_folders_below_sorted_and_hidden_ones_not(write_image, write_file, tmp_path):

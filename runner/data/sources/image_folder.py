@@ -61,7 +61,7 @@ class ImageFolder:
         files, targets, official, class_names = self._listing
         channels, _ = header_of(files, self.channels)
         return Samples(
-            inputs=(images_of(files, [str(file) for file in files], channels, image_size),),
+            inputs=(images_of(files, [str(file) for file in files], self.root, channels, image_size),),
             targets=np.array(targets, dtype=np.int64),
             names=[str(file.relative_to(self.root)) for file in files],
             official=None if official is None else np.array(official),

@@ -3,6 +3,7 @@
 H, W: height and width of a picture; h, w: of a tile; C: channels; T: tiles of a picture.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -95,9 +96,15 @@ class MaskFolder:
         counts = decode_all(names, cutter.count, silent)
         values = self._found(cutter, progress) if self.mask_values is None else self.mask_values
         owners = np.repeat(np.arange(len(names)), counts)
+        recipe = {
+            "images": os.path.realpath(self.images),
+            "masks": os.path.realpath(self.masks),
+            "tile": self.tile,
+            "image_size": image_size,
+        }
         return Samples(
-            inputs=(FileRows(names, cutter.images, counts),),
-            targets=FileRows(names, partial(cutter.classes, values), counts),
+            inputs=(FileRows(names, cutter.images, recipe | {"channels": channels}, counts),),
+            targets=FileRows(names, partial(cutter.classes, values), recipe | {"values": list(values)}, counts),
             names=[self._pairs[owner][0].name for owner in owners],
             groups=None if self.tile is None else owners,
             class_names=self.class_names,
