@@ -54,6 +54,7 @@ class Console:
         fancy: Whether to draw and, unless ``NO_COLOR`` is set, to colour; when None, as the stream is a terminal.
         log_file: A file to which every line goes too, with the time and without colours or bar.
         clock: Seconds that only go forward.
+        errors: Where it is said why a run failed; the standard error when None.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Console:
         fancy: bool | None = None,
         log_file: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
+        errors: TextIO | None = None,
     ) -> None:
         self._stream: TextIO | None = stream or sys.stdout
+        self._errors = errors or sys.stderr
         self._fancy = _is_terminal(self._stream) if fancy is None else fancy
         self._colours = self._fancy and not os.environ.get("NO_COLOR")
         self._log_file = log_file
@@ -86,11 +89,17 @@ class Console:
     def error(self, text: str) -> None:
         """Lines that say why a run failed: shown even if the log cannot be written, which may be why."""
         self._end()
+        lines = text.splitlines()
         try:
-            self._log(text.splitlines())
+            self._log(lines)
         except OSError:
             self._log_file = None
-        self._show_lines(text.splitlines(), _RED)
+        if _is_terminal(self._errors) and not os.environ.get("NO_COLOR"):
+            lines = _coloured(lines, _RED)
+        try:
+            print("\n".join(lines), file=self._errors, flush=True)
+        except OSError:
+            _leave(self._errors)
 
     def start_epoch(self, epoch: int, epochs: int | None, num_batches: int | None, done: int = 0) -> None:
         """From now on ``step`` counts the batches of this epoch, of which ``done`` were trained before a resume."""
@@ -218,7 +227,7 @@ class Console:
 
     def _show_lines(self, lines: Sequence[str], style: str | None) -> None:
         if style is not None and self._colours:
-            lines = [f"\x1b[{style}m{line}\x1b[0m" if line else line for line in lines]
+            lines = _coloured(lines, style)
         self._draw(lambda stream: self._print(stream, "\n".join(lines)))
 
     def _print(self, stream: TextIO, text: str) -> None:
@@ -236,6 +245,10 @@ class Console:
                 _leave(self._stream)
                 self._stream = None
                 self._end_bar()
+
+
+def _coloured(lines: Sequence[str], style: str) -> list[str]:
+    return [f"\x1b[{style}m{line}\x1b[0m" if line else line for line in lines]
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -71,3 +71,15 @@ def test_the_choices_of_a_run_name_its_regularization(train: Callable[..., Train
     run = train(*TINY, "regularization=[clip,ema]", "tracking.tensorboard=false").path
     assert yaml.safe_load((run / "overrides.yaml").read_text())["choices"]["regularization"] == ["clip", "ema"]
     assert json.loads((run / "status.json").read_text())["state"] == "completed"
+
+
+def test_why_a_run_failed_goes_to_the_standard_error_and_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "run_dir=run", "optimizer=sgd", "optimizer.lr=1e30", *TINY]) == 1
+    out, err = capsys.readouterr()
+    first = err.splitlines()[0]
+    assert first.startswith(("the loss of step", "a weight is no longer finite"))
+    assert first not in out
+    assert first in Path("run/train.log").read_text()

@@ -141,13 +141,35 @@ def test_notes_and_warnings_are_lines_of_their_own(plain, stream):
     assert stream.getvalue() == "mlp on digits [cpu]\nwarning: no graph\nbecause\n"
 
 
-def test_an_error_takes_the_bar_away_and_is_red(fancy, stream, clock):
-    fancy.start_epoch(1, 1, 10)
+def test_an_error_takes_the_bar_away_and_goes_to_the_standard_error_and_the_log(clock, stream, tmp_path, capsys):
+    console = Console(stream, fancy=True, log_file=tmp_path / "train.log", clock=clock)
+    console.start_epoch(1, 1, 10)
     clock.now += 1
-    fancy.step(5)
-    taken(stream)
-    fancy.error("ValueError: bad\nfix: better")
-    assert taken(stream).endswith("\x1b[31mValueError: bad\x1b[0m\n\x1b[31mfix: better\x1b[0m\n")
+    console.step(5)
+    assert "5/10" in visible(taken(stream))
+    console.error("ValueError: bad\nfix: better")
+    assert "bad" not in taken(stream)
+    assert capsys.readouterr().err == "ValueError: bad\nfix: better\n"
+    assert STAMPED.sub("", (tmp_path / "train.log").read_text()) == "ValueError: bad\nfix: better\n"
+
+
+def test_an_error_is_red_on_a_terminal(monkeypatch, stream):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    window, terminal = pty.openpty()
+    with open(terminal, "w") as errors, open(window, "rb", buffering=0) as seen:
+        Console(stream, errors=errors).error("bad")
+        assert seen.read(100) == b"\x1b[31mbad\x1b[0m\r\n"
+
+
+def test_an_error_that_nobody_can_read_is_in_the_log_all_the_same(stream, tmp_path):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open(write_end, "wb", buffering=0) as pipe:
+        gone = io.TextIOWrapper(pipe, write_through=True)
+        Console(stream, log_file=tmp_path / "train.log", errors=gone).error("bad")
+        gone.detach()
+    assert (tmp_path / "train.log").read_text().endswith("bad\n")
 
 
 def test_the_summary_is_one_table_with_what_to_do_next(plain, stream):
