@@ -1,5 +1,6 @@
 """scripts/train.sbatch: one run as one Slurm job, told with stand-ins for srun, scontrol and runner."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -78,3 +79,9 @@ def test_arguments_reach_the_run_as_they_were_quoted(project: Path) -> None:
     (project / ".venv" / "bin" / "runner").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > calls\n')
     _, calls = start_job(project, "name=two words", "data.mean=[0.1, 0.2]")
     assert calls == ["train", "name=two words", "data.mean=[0.1, 0.2]", "run_dir=outputs/slurm-42"]
+
+
+def test_the_log_needs_no_folder_that_somebody_has_to_make() -> None:
+    (log,) = re.findall(r"^#SBATCH --output=(\S+)", SCRIPT.read_text(), re.M)
+    assert "/" not in log
+    assert "%j" in log
