@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from runner.training.data import Splits
 from runner.training.devices import Device
 from runner.training.lean_torch import plain_step
+from runner.training.schedules import of_update
 from runner.training.scores import Scores
 from runner.training.tasks import Task
 
@@ -84,7 +85,7 @@ class Parts:
 
     def set_lr(self, step: int) -> float:
         """Set the learning rate for an update, counted from 0; the rate of the first parameter group is returned."""
-        factor = self.schedule(step / self.steps_per_epoch, self.epochs)
+        factor = of_update(self.schedule, step, self.steps_per_epoch, self.epochs)
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
         return self.base_lrs[0] * factor

@@ -5,7 +5,19 @@ gives the factor on the optimizer's learning rate.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+
+
+def of_update(schedule: Callable[[float, float], float], step: int, steps_per_epoch: int, epochs: float) -> float:
+    """The factor for an update, counted from 0: the highest one between its beginning and its end.
+
+    So a linear warm-up over n updates takes 1/n, 2/n, ..., 1 (gradual warm-up: Goyal et al. 2017, section 2.2), and
+    neither a rise from 0 nor a fall to 0 has an update that changes nothing.
+    """
+    begin = step / steps_per_epoch
+    end = math.nextafter((step + 1) / steps_per_epoch, begin)  # not yet in the next epoch, for those that count epochs
+    return max(schedule(begin, epochs), schedule(end, epochs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class Step:
 class Cosine:
     """Half a cosine from 1 to ``final`` (Loshchilov and Hutter 2017, equation 5, without restarts).
 
-    Before it, over ``warmup_epochs``, the factor rises linearly; the cosine takes the epochs that are left.
+    Before it, over ``warmup_epochs``, the factor rises linearly from 0; the cosine takes the epochs that are left.
     """
 
     warmup_epochs: float

@@ -68,6 +68,12 @@ def test_max_steps_shortens_the_epochs_that_the_learning_rate_is_planned_for(par
     assert parts.set_lr(7) == pytest.approx(0.5)
 
 
+def test_the_first_update_of_a_warm_up_moves_the_weights(parts_of: Callable[..., Parts]) -> None:
+    parts = parts_of("data.batch_size=200", "scheduler=cosine", "scheduler.warmup_epochs=2", "optimizer.lr=0.7")
+    rates = [parts.set_lr(step) for step in range(14)]  # 7 updates an epoch
+    assert rates == pytest.approx([0.7 * (step + 1) / 14 for step in range(14)])
+
+
 OWN: dict[str, str] = {
     "wrong_size": "return torch.zeros(len(images), 3)",
     "no_tensor": "return [1, 2]",

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from runner.training.schedules import Constant, Cosine, Step
+from runner.training.schedules import Constant, Cosine, Step, of_update
 
 
 def torch_rates(make: type, epochs: int, **settings: float) -> list[float]:
@@ -45,3 +47,27 @@ def test_a_rate_within_an_epoch_lies_on_the_curve() -> None:
 
 def test_after_the_planned_end_the_rate_stays() -> None:
     assert Cosine(warmup_epochs=0, final=0.2)(12, 10) == pytest.approx(0.2)
+
+
+@given(steps_per_epoch=st.integers(1, 50), warmup_epochs=st.integers(1, 4))
+def test_a_warm_up_takes_the_next_nth_of_the_rate_with_every_update(steps_per_epoch: int, warmup_epochs: int) -> None:
+    schedule, num_warmup = Cosine(warmup_epochs, final=0.0), warmup_epochs * steps_per_epoch
+    factors = [of_update(schedule, step, steps_per_epoch, 10) for step in range(num_warmup)]
+    assert factors == pytest.approx([(step + 1) / num_warmup for step in range(num_warmup)])
+
+
+@pytest.mark.parametrize("schedule", [Constant(), Step(epochs=1, gamma=0.1), Cosine(warmup_epochs=0, final=0.0)])
+def test_a_rate_that_never_rises_is_that_of_the_beginning_of_the_update(schedule: Constant | Step | Cosine) -> None:
+    for step in range(30):
+        assert of_update(schedule, step, 3, 10) == schedule(step / 3, 10)
+
+
+def test_no_update_has_a_rate_of_0() -> None:
+    schedule = Cosine(warmup_epochs=1.5, final=0.0)
+    assert min(of_update(schedule, step, 7, 10) for step in range(70)) > 0
+
+
+def test_a_schedule_that_looks_rates_up_by_epoch_is_asked_for_no_epoch_after_the_last() -> None:
+    table = [0.1, 1.0, 0.5]
+    factors = [of_update(lambda epoch, epochs: table[int(epoch)], step, 3, 3) for step in range(9)]
+    assert factors == [0.1] * 3 + [1.0] * 3 + [0.5] * 3
