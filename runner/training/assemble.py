@@ -52,7 +52,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
     seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
     model = make_model(config, choices, device, splits, task)
     optimizer: torch.optim.Optimizer = build(
-        config.optimizer.node(), [p for p in model.parameters() if p.requires_grad]
+        config.optimizer.node(), [p for p in model.parameters() if p.requires_grad], key="optimizer"
     )
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
     epochs = float(config.epochs)
@@ -64,9 +64,9 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
         model=model,
         averaged=averaged(model, config.regularization.ema.decay),
         compiles=config.device.compile,
-        loss_fn=build(_with_tensors(config.loss.node())).to(device.device),
+        loss_fn=build(_with_tensors(config.loss.node()), key="loss").to(device.device),
         optimizer=optimizer,
-        schedule=build(config.scheduler.node()),
+        schedule=build(config.scheduler.node(), key="scheduler"),
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         splits=splits,
@@ -81,7 +81,7 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
     Raises:
         UserError: If it cannot take these samples or its output does not suit the task.
     """
-    model: nn.Module = build(config.model.node())
+    model: nn.Module = build(config.model.node(), key="model")
     initialise(model, {name: rule.model_dump() for name, rule in config.init.items()})  # type: ignore[misc]
     model = model.to(device.device)  # only now, so that the first weights are the same on every device
     if config.device.channels_last:

@@ -195,5 +195,5 @@ def test_absolute_names_out_of_the_folder_are_refused_with_the_folder_that_they_
 
 def test_labels_that_are_decimals_are_refused_as_no_classes(images, write_file):
     table = write_file("t.csv", "f,score\na.png,0.25\nb.png,1.5\nc.png,2\n")
-    with pytest.raises(UserError, match=r"label_column=1 are decimal numbers \(0\.25, 1\.5\)\n.*classes: whole numbers"):
+    with pytest.raises(UserError, match=r"label_column=1 are decimal numbers \(0\.25, 1\.5\)\n.*whole numbers"):
         CsvImages(table).facts()
