@@ -16,7 +16,7 @@ JOBS ?= 1
 unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick torture lint types format hooks clean
+.PHONY: help demo test test-quick torture bench lint types format hooks clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,10 @@ test-quick: $(VENV)/.installed-dev ## the tests that take seconds
 
 torture: $(VENV)/.installed-dev ## kill training runs KILLS=10000 times, JOBS=1 at a time, and compare: an hour or more
 	$(BIN)/python scripts/torture.py --kills $(KILLS) --jobs $(JOBS)
+
+bench: $(VENV)/.installed ## measure beside the peers and write docs/benchmarks.md: ARGS="--quick", "--only unet"; 20 minutes
+	@$(BIN)/python -m scripts.bench.environment
+	@.bench/venv/bin/python -m scripts.bench $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff: rules and formatting
 	$(BIN)/ruff check

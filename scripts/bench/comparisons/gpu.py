@@ -1,0 +1,246 @@
+"""runner on an NVIDIA GPU against loops tuned by hand."""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scripts.bench.comparisons.startup import to_stamp
+from scripts.bench.harness import Bench, Result, Table, Target, attempt, ratio
+
+ABOUT = """
+On a machine with an NVIDIA GPU; elsewhere it is skipped. The MNIST MLP (batch 64), LeNet (64) and ResNet-18 (256) on 32
+x 32 images, and the U-Net (base 32, 4 levels, 256 x 256, batch 16), in steps per second over the same batches, which
+lie on the GPU. By hand: bf16 autocast, `channels_last` for convolutions, fused SGD, no synchronisation, the whole step
+in a CUDA graph or the model compiled, whichever is faster here. runner: its own loop with metrics and records on, with
+the settings in `SETTINGS`. Blocks of steps in turns, in one process; the device is waited for at the end of each block.
+*Busy* is the share of runner's blocks in which a kernel ran on the GPU, by torch's profiler.
+"""
+
+SETTINGS = {
+    "plain": ["device=cuda", "device.precision=bf16"],
+    "compile": ["device=cuda", "device.precision=bf16", "device.compile=true"],
+    "CUDA graph": ["device=cuda", "device.precision=bf16", "device.cuda_graph=true"],
+}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "MLP": {"batch": 64, "channels": 1, "size": 28, "classes": 10, "typed": ["model=mlp"]},
+    "LeNet": {"batch": 64, "channels": 1, "size": 32, "classes": 10, "typed": ["model=lenet"]},
+    "ResNet-18": {
+        "batch": 256,
+        "channels": 3,
+        "size": 32,
+        "classes": 10,
+        "model": {"_target_": "torchvision.models.resnet18", "num_classes": 10},
+        "typed": ["model=bench_resnet18"],
+    },
+    "U-Net": {
+        "batch": 16,
+        "channels": 1,
+        "size": 256,
+        "classes": 2,
+        "typed": ["model=unet", "model.width=32", "model.levels=4"],
+    },
+}
+
+
+def measure(bench: Bench) -> Result:
+    result = Result("gpu", "On a GPU", ABOUT)
+    if not bench.call(bench.runner_python, f"{__name__}:there_is_one"):
+        result.notes.append("Skipped: torch finds no NVIDIA GPU on this machine.")
+        return result
+    for name in NETWORKS:
+        table = Table(f"{name}: steps", "steps/s", higher_is_better=True, decimals=1)
+        busy: dict[str, float] = {}
+        for label, typed in SETTINGS.items():
+            with attempt(result, f"{name}, {label}"):
+                given = {"network": name, "typed": typed, "blocks": bench.fewer(2 * bench.rounds, 2)}
+                answer = bench.call(bench.runner_python, f"{__name__}:steps", **given, threads=4)
+                for variant, samples in answer["hand"].items():
+                    known = next((row for row in table.rows if row.label == variant), None)
+                    if known is None:
+                        table.add(variant, samples)
+                    else:
+                        known.samples += samples
+                table.add(f"runner, {label}", answer["own"], note=f"busy {answer['busy']:.0%}")
+                busy[label] = answer["busy"]
+                result.did_not_run.update({f"{name}, {key}": why for key, why in answer["did_not_run"].items()})
+        result.tables.append(table)
+        own = [row.median for row in table.rows if row.label.startswith("runner")]
+        hand = [row.median for row in table.rows if row.label.startswith("by hand")]
+        reached = ratio(max(own), max(hand)) if own and hand else None
+        result.targets.append(Target(f"{name}: runner / the best by hand", reached, 0.95, at_most=False))
+        if busy:
+            told = ", ".join(f"{label} {share:.0%}" for label, share in busy.items())
+            result.notes.append(f"{name}: GPU busy in runner's blocks: {told}.")
+    with attempt(result, "start"):
+        result.tables.append(_start(bench))
+    return result
+
+
+def _start(bench: Bench) -> Table:
+    table = Table("Process start to first training step, digits on the GPU", "s", decimals=2)
+    stamp = [str(bench.runner_python), "-m", "scripts.bench.stamp", "train", "optimizer=sgd"]
+    for label, typed in SETTINGS.items():
+        command = [*stamp, *typed, f"output_root={bench.folder}/outputs"]
+        to_stamp(bench, command)  # fills the caches of the disk
+        table.add(f"runner, {label}", [to_stamp(bench, command) for _ in range(bench.fewer(3, 1))])
+    return table
+
+
+def there_is_one() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def steps(network: str, typed: list[str], blocks: int) -> dict[str, Any]:
+    """Steps per second of runner's loop with these settings, and of each way to do it by hand, by block."""
+    import copy
+
+    import torch
+
+    from runner.data.loader import Batch
+    from scripts.bench.own_loop import own_loop
+
+    spec = NETWORKS[network]
+    batch_size, side, block = spec["batch"], spec["size"], 20 if network == "U-Net" else 200
+    data = "shapes" if network == "U-Net" else "digits"
+    device = torch.device("cuda")
+    generator = torch.Generator().manual_seed(0)
+    shape = (batch_size, spec["channels"], side, side)
+    target_shape = (batch_size, side, side) if network == "U-Net" else (batch_size,)
+    indices = torch.arange(batch_size)
+    ready = []
+    for _ in range(10):
+        images = torch.rand(*shape, generator=generator).to(device)
+        targets = torch.randint(spec["classes"], target_shape, generator=generator).to(device)
+        ready.append(Batch((images,), targets, indices))
+    options = [f"data={data}", f"data.image_size=[{side},{side}]", f"data.batch_size={batch_size}", "optimizer=sgd"]
+    if spec["channels"] == 3:
+        options += ["data.channels=3", "data.normalize={mean:[0.5],std:[0.5]}"]
+        options[0] = "data=shapes"
+    rates: dict[str, list[float]] = {"by hand, eager": [], "by hand, compiled": [], "by hand, CUDA graph": []}
+    own: list[float] = []
+    did_not_run: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        _write_model(Path(folder), spec)
+        with own_loop(Path(folder), *options, *spec["typed"], *typed) as loop:
+            contenders = {}
+            for variant in rates:
+                try:
+                    step = _by_hand(copy.deepcopy(loop.parts.model), variant, ready[0])
+                    for batch in ready:
+                        step(batch)
+                    contenders[variant] = step
+                except Exception as error:  # what torch's compiler raises is not one kind
+                    did_not_run[variant] = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+
+            def in_turns() -> Any:
+                for _ in range(blocks + 2):
+                    for variant, step in contenders.items():
+                        torch.cuda.synchronize()
+                        began = time.perf_counter()
+                        for position in range(block):
+                            step(ready[position % len(ready)])
+                        torch.cuda.synchronize()
+                        rates[variant].append(block / (time.perf_counter() - began))
+                    began = time.perf_counter()
+                    for position in range(block):
+                        yield ready[position % len(ready)]
+                    torch.cuda.synchronize()
+                    own.append(block / (time.perf_counter() - began))
+
+            loop.train_on(_Sized(in_turns, block * (blocks + 2)))
+            busy = _busy_share(loop, ready, block)
+    hand = {variant: samples[2:] for variant, samples in rates.items() if samples}
+    return {"own": own[2:], "hand": hand, "busy": busy, "did_not_run": did_not_run}
+
+
+class _Sized:
+    def __init__(self, make: Callable[[], Any], size: int) -> None:
+        self._make = make
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Any:
+        return self._make()
+
+
+def _write_model(folder: Path, spec: dict[str, Any]) -> None:
+    """A model option of the user's own, for a network that runner does not ship."""
+    if "model" in spec:
+        path = folder / "conf" / "model" / "bench_resnet18.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(spec["model"]))
+
+
+def _by_hand(model: Any, variant: str, example: Any) -> Callable[[Any], object]:
+    """A training step tuned for the GPU, on a copy of runner's model."""
+    import torch
+    from torch.nn import functional as F
+
+    images, targets = example.inputs[0], example.targets
+    memory_format = torch.channels_last if any(p.ndim == 4 for p in model.parameters()) else torch.contiguous_format
+    model = model.train().to(memory_format=memory_format)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
+    forward = torch.compile(model) if "compiled" in variant else model
+
+    def compute(images: Any, targets: Any) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = F.cross_entropy(forward(images), targets)
+        loss.backward()
+        optimizer.step()
+
+    if "graph" not in variant:
+        return lambda batch: compute(batch.inputs[0].to(memory_format=memory_format), batch.targets)
+
+    static_images, static_targets = images.to(memory_format=memory_format).clone(), targets.clone()
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            compute(static_images, static_targets)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        compute(static_images, static_targets)
+
+    def replay(batch: Any) -> None:
+        static_images.copy_(batch.inputs[0])
+        static_targets.copy_(batch.targets)
+        graph.replay()
+
+    return replay
+
+
+def _busy_share(loop: Any, ready: list[Any], block: int) -> float:
+    """The share of an epoch of ready-made batches in which the GPU computes, between its first and last kernel."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    watch: list[Any] = []
+
+    def watched() -> Any:
+        for position in range(2 * block):
+            if position == block:
+                torch.cuda.synchronize()
+                watch.append(profile(activities=[ProfilerActivity.CUDA]))
+                watch[0].__enter__()
+            yield ready[position % len(ready)]
+        torch.cuda.synchronize()
+        watch[0].__exit__(None, None, None)
+
+    loop.train_on(_Sized(watched, 2 * block))
+    spans = sorted((event.time_range.start, event.time_range.end) for event in watch[0].events())
+    if not spans:
+        return 0.0
+    busy, until = 0.0, spans[0][0]
+    for start, end in spans:
+        busy += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return busy / (until - spans[0][0]) if until > spans[0][0] else 0.0

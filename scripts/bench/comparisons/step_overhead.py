@@ -1,0 +1,117 @@
+"""What a training step costs beyond its arithmetic."""
+
+import contextlib
+import math
+import os
+import statistics
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scripts.bench.harness import Bench, Result, Table, Target, attempt, ratio, tell
+from scripts.bench.peers import PEERS
+
+ABOUT = """
+Every loop trains the same network on the same ready-made batches in memory, with SGD and cross-entropy, and is compared
+to a hand-written step: forward, loss, backward, `optimizer.step()`, nothing else. Both run in the same process in
+turns, a block of steps each, and the figure is the median difference of neighbouring blocks. runner keeps everything on
+that a run has: metrics, progress bar, `metrics.csv`, TensorBoard, finite-loss check. The peers are measured twice: with
+comparable records (accuracy, progress bar, curves every 50 steps; what each has is told in `scripts/bench/peers/`), and
+*bare*, with all that can be switched off switched off. Their checkpoints are off. Two cases: the course's MLP,
+784-512-512-10 with batches of 64, on two threads; and a tiny MLP, 64-16-10 with batches of 16, on one.
+"""
+
+THREADS = {"course": 2, "tiny": 1}
+TITLES = {
+    "course": "MLP 784-512-512-10, batch 64, 2 threads: added to a hand-written step",
+    "tiny": "MLP 64-16-10, batch 16, 1 thread: added to a hand-written step",
+}
+
+
+def measure(bench: Bench) -> Result:
+    result = Result("step_overhead", "Overhead of a step", ABOUT)
+    for case, title in TITLES.items():
+        table = Table(title, "µs", decimals=1)
+        given = {"case": case, "block": 200, "blocks": bench.fewer(5 * bench.rounds, 5)}
+        contenders = {"runner": (bench.runner_python, "run_runner", {})}
+        for module, name in PEERS.items():
+            for records in (True, False):
+                label = name if records else f"{name}, bare"
+                contenders[label] = (bench.peers_python, "run_peer", {"peer": module, "records": records})
+        hand_us: list[float] = []
+        for label, (python, function, more) in contenders.items():
+            with attempt(result, label):
+                answer = bench.call(python, f"{__name__}:{function}", threads=THREADS[case], **given, **more)
+                table.add(label, answer["added_us"])
+                hand_us += answer["hand_us"]
+                tell(f"  {case}  {label}: {table.rows[-1].median:.1f} µs")
+        result.tables.append(table)
+        if not hand_us:
+            continue
+        own, hand = table.median("runner"), statistics.median(hand_us)
+        result.notes.append(f"{case}: the hand-written step takes {hand:.0f} µs (median over all processes).")
+        result.targets.append(Target(f"{case}: µs added by runner", own, 20, unit="µs"))
+        if case == "course":
+            share = None if own is None else 1 + own / hand
+            result.targets.append(Target("course: runner's step / hand-written step", share, 1.02))
+        others = [row.median for row in table.rows if row.label != "runner"]
+        if others:
+            text = f"{case}: runner / the least that a peer adds, bare"
+            result.targets.append(Target(text, ratio(own, min(others)), 1.0))
+    return result
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Progress bars are drawn, but nobody sees them."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
+
+
+def _conductor(case_name: str, block: int, blocks: int) -> tuple[Any, Any]:
+    import torch
+
+    from scripts.bench.cases import CASES, hand_step
+    from scripts.bench.conductor import Conductor
+
+    torch.set_num_threads(THREADS[case_name])
+    case = CASES[case_name]
+    return case, Conductor(case.batches(50), hand_step(case.model(), case.lr), block, blocks)
+
+
+def run_peer(case: str, block: int, blocks: int, peer: str, records: bool) -> dict[str, list[float]]:
+    import importlib
+
+    chosen, batches = _conductor(case, block, blocks)
+    module = importlib.import_module(f"scripts.bench.peers.{peer}")
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        module.fit(chosen, batches, Path(folder), records)
+    return {"added_us": batches.added_us(), "hand_us": batches.hand_us()}
+
+
+def run_runner(case: str, block: int, blocks: int) -> dict[str, list[float]]:
+    import torch
+
+    from runner.data.loader import Batch
+    from scripts.bench.cases import CASES, hand_step
+    from scripts.bench.conductor import Conductor
+    from scripts.bench.own_loop import own_loop
+
+    torch.set_num_threads(THREADS[case])
+    chosen = CASES[case]
+    side = math.isqrt(chosen.sizes[0])
+    typed = [
+        "data=digits",
+        f"data.image_size=[{side},{side}]",
+        f"model.hidden=[{','.join(map(str, chosen.sizes[1:-1]))}]",
+        "optimizer=sgd",
+        f"optimizer.lr={chosen.lr}",
+    ]
+    indices = torch.arange(chosen.batch_size)
+    ready = [Batch((inputs,), targets, indices) for inputs, targets in chosen.batches(50)]
+    step = hand_step(chosen.model(), chosen.lr)
+    batches = Conductor(ready, lambda batch: step((batch.inputs[0], batch.targets)), block, blocks)
+    with tempfile.TemporaryDirectory() as folder, own_loop(Path(folder), *typed) as loop:
+        loop.train_on(batches)
+    return {"added_us": batches.added_us(), "hand_us": batches.hand_us()}
