@@ -415,9 +415,10 @@ class Regularization(Node):
 
 class Device(Node):
     kind: Literal["auto", "cpu", "cuda", "mps"]
-    precision: Literal["fp32", "bf16", "fp16"]
-    channels_last: bool
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    channels_last: bool | Literal["auto"]
     compile: bool
+    cuda_graph: bool
     deterministic: bool
     threads: Count | None
 

@@ -29,7 +29,6 @@ class Prepare:
         augment: Applied in this order, in training only.
         seed: Decides the augmentation, together with the epoch and the sample.
         device: Where the model is.
-        memory_format: Of the images; ``torch.channels_last`` suits convolutions.
         mixup: Blends the first input and the classes of a training batch, after all else.
     """
 
@@ -40,7 +39,6 @@ class Prepare:
         augment: Sequence[Augmentation] = (),
         seed: int = 0,
         device: torch.device | str = "cpu",
-        memory_format: torch.memory_format = torch.contiguous_format,
         mixup: Mixup | None = None,
     ) -> None:
         self._device = torch.device(device)
@@ -48,7 +46,8 @@ class Prepare:
         self._std = _per_channel("std", std, self._device)
         self._augment = tuple(augment)
         self._seed = seed
-        self._memory_format = memory_format
+        self.memory_format = torch.contiguous_format
+        """Of the images; ``torch.channels_last`` suits convolutions."""
         self._mixup = mixup
 
     def __call__(self, batch: Batch, epoch: int = 0, training: bool = False) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -86,7 +85,7 @@ class Prepare:
             return values
         white = _WHITE.get(values.dtype)
         # Copied even if it is float32 already, because what follows works in place.
-        values = values.to(torch.float32, memory_format=self._memory_format, copy=True)
+        values = values.to(torch.float32, memory_format=self.memory_format, copy=True)
         return values.div_(white) if white else values
 
     def _augmented(self, images: Tensor, targets: Tensor, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
@@ -94,7 +93,7 @@ class Prepare:
         draw = Draws(self._seed, epoch, indices.to(self._device, non_blocking=True))
         for change in self._augment:
             images, masks = change(images, masks, draw)
-        images = images.contiguous(memory_format=self._memory_format)
+        images = images.contiguous(memory_format=self.memory_format)
         return images, targets if masks is None else masks
 
 

@@ -17,7 +17,7 @@ from runner.errors import UserError, nearest
 from runner.models.initialise import initialise
 from runner.tracking.console import Console
 from runner.training.data import Splits, load_data
-from runner.training.devices import Device, choose, prepare_process
+from runner.training.devices import Device, choose, prepare_process, require
 from runner.training.lean_torch import spare_dynamo
 from runner.training.metrics import higher_is_better
 from runner.training.parts import Parts
@@ -33,6 +33,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
         UserError: If the data is broken, the device is missing, or parts do not fit together.
     """
     device = choose(config.device.kind, config.device.precision)
+    require(device, config.device)
     prepare_process(config.device.threads, config.device.deterministic)
     if not config.device.compile:
         spare_dynamo()
@@ -44,16 +45,12 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
             config.seed,
             device.device,
             progress,
-            channels_last=config.device.channels_last,
             mixup_alpha=config.regularization.mixup.alpha,
         )
     console.note(f"data     {choices.get('data')}: {splits.describe()}")
     task = make_task(config.task.name, config.task.outputs, splits.class_names)
     seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
     model = make_model(config, choices, device, splits, task)
-    optimizer: torch.optim.Optimizer = build(
-        config.optimizer.node(), [p for p in model.parameters() if p.requires_grad], key="optimizer"
-    )
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
     epochs = float(config.epochs)
     if config.max_steps is not None:
@@ -64,8 +61,9 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
         model=model,
         averaged=averaged(model, config.regularization.ema.decay),
         compiles=config.device.compile,
+        graphs=config.device.cuda_graph,
         loss_fn=build(_with_tensors(config.loss.node()), key="loss").to(device.device),
-        optimizer=optimizer,
+        optimizer=make_optimizer(config.optimizer.node(), model, device),
         schedule=build(config.scheduler.node(), key="scheduler"),
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
@@ -84,8 +82,10 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
     model: nn.Module = build(config.model.node(), key="model")
     initialise(model, {name: rule.model_dump() for name, rule in config.init.items()})  # type: ignore[misc]
     model = model.to(device.device)  # only now, so that the first weights are the same on every device
-    if config.device.channels_last:
+    channels_last = config.device.channels_last
+    if any(isinstance(layer, nn.Conv2d) for layer in model.modules()) if channels_last == "auto" else channels_last:
         model = model.to(memory_format=torch.channels_last)
+        splits.prepare.memory_format = torch.channels_last
     inputs, targets = splits.prepare(splits.first(splits.train, 2))
     model.eval()
     try:
@@ -102,6 +102,20 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
             fix="choose another model or data, or set the model's sizes: runner train --help",
         ) from error
     return model
+
+
+_FUSED = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW")
+"""Optimizers whose update torch can do in one pass over the weights, on CPUs and on CUDA."""
+
+
+def make_optimizer(node: dict[str, Any], model: nn.Module, device: Device) -> torch.optim.Optimizer:
+    """The optimizer of the weights that are trained, fused where torch can and the configuration does not say."""
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    can = device.device.type in ("cpu", "cuda") and all(weight.is_floating_point() for weight in weights)
+    if can and node["_target_"] in _FUSED and not {"fused", "foreach", "differentiable"} & node.keys():
+        node = {**node, "fused": True}
+    optimizer: torch.optim.Optimizer = build(node, weights, key="optimizer")
+    return optimizer
 
 
 def _told(error: Exception) -> str:

@@ -1,11 +1,15 @@
 """Which device a run uses, and what has to be set before it does."""
 
+import contextlib
 import os
+import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from runner.config.schema import Device as DeviceSettings
 from runner.errors import UserError
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -18,6 +22,7 @@ class Device:
     device: torch.device
     reason: str
     precision: str
+    """fp32, bf16 or fp16."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context of a forward pass."""
@@ -34,6 +39,7 @@ class Device:
         is_cuda = self.device.type == "cuda"
         return {
             "device": str(self.device),
+            "precision": self.precision,
             "gpu": torch.cuda.get_device_name(self.device) if is_cuda else None,
             "cuda": torch.version.cuda if is_cuda else None,
             "threads": torch.get_num_threads(),
@@ -47,17 +53,25 @@ class Device:
 
 
 def choose(kind: str, precision: str) -> Device:
-    """The device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """The device for ``auto``, ``cpu``, ``cuda`` or ``mps``, with the precision of which ``auto`` is the fastest.
 
     Raises:
         UserError: If what was asked for is not there: never a silent run on the CPU.
     """
+    device, reason = _choose_device(kind)
+    if precision == "auto":
+        precision, why = _fastest_precision(device)
+        reason = f"{reason}; precision=auto: {why}"
+    return Device(device, reason, precision)
+
+
+def _choose_device(kind: str) -> tuple[torch.device, str]:
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if kind == "auto":
         kind = next(name for name, there in present.items() if there)
         missing = [name.upper() for name in ("cuda", "mps") if not present[name]]
         reason = "device=auto: CUDA is there" if kind == "cuda" else f"device=auto: no {' and no '.join(missing)} here"
-        return Device(torch.device(kind), reason, precision)
+        return torch.device(kind), reason
     if not present[kind]:
         raise UserError(
             f"device={kind}: there is none here",
@@ -65,7 +79,18 @@ def choose(kind: str, precision: str) -> Device:
             expected=", ".join(name for name, there in present.items() if there),
             fix="device=auto takes the best there is",
         )
-    return Device(torch.device(kind), f"device={kind}", precision)
+    return torch.device(kind), f"device={kind}"
+
+
+def _fastest_precision(device: torch.device) -> tuple[str, str]:
+    """bf16 where the hardware has instructions for it; elsewhere it is emulated and slower than fp32."""
+    if device.type == "cuda":
+        there, unit = torch.cuda.is_bf16_supported(including_emulation=False), "the GPU"
+    elif device.type == "cpu":
+        there, unit = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported(), "the CPU"
+    else:
+        there, unit = False, "the device"
+    return ("bf16", f"{unit} computes in bf16") if there else ("fp32", f"{unit} has no bf16 instructions")
 
 
 def _why_no_cuda() -> str:
@@ -77,12 +102,60 @@ def _why_no_cuda() -> str:
     return f"torch {torch.__version__} has CUDA, but finds no device or no driver"
 
 
+def require(device: Device, settings: DeviceSettings) -> None:
+    """Refuse settings that the device or the machine cannot serve.
+
+    Raises:
+        UserError: If there is no CUDA to capture a graph on, or no compiler for what ``torch.compile`` writes.
+    """
+    if settings.cuda_graph and device.device.type != "cuda":
+        raise UserError(
+            f"device.cuda_graph=true, and the device is {device.device.type}",
+            expected="a CUDA device",
+            fix="device.cuda_graph=false",
+        )
+    if settings.compile and device.device.type == "cpu":
+        compilers = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++"]
+        if not any(map(shutil.which, compilers)):
+            raise UserError(
+                f"device.compile=true: no C++ compiler here (looked for {' and '.join(compilers)})",
+                expected="the one that torch.compile builds its code with",
+                fix="install g++, set CXX to your compiler, or device.compile=false",
+            )
+
+
 def prepare_process(threads: int | None, deterministic: bool) -> None:
     """Set the process-wide switches of torch; called once, before anything is computed."""
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), allowed_cpus()))
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS's own condition for reproducible results
     if deterministic != torch.are_deterministic_algorithms_enabled():  # setting it imports torch's compiler: seconds
         torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
+
+
+def allowed_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many CPUs this process may keep busy: torch heeds its affinity, but not the quota of a container.
+
+    Args:
+        cgroup: Where the kernel tells it: ``cpu.max`` in version 2, ``cpu/cpu.cfs_quota_us`` in version 1.
+    """
+    for read in (_quota_of_version_2, _quota_of_version_1):
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = read(cgroup)
+            return max(1, round(quota / period)) if quota > 0 else _all_cpus()
+    return _all_cpus()
+
+
+def _quota_of_version_2(cgroup: Path) -> tuple[int, int]:
+    quota, period = (cgroup / "cpu.max").read_text().split()
+    return (-1 if quota == "max" else int(quota)), int(period)
+
+
+def _quota_of_version_1(cgroup: Path) -> tuple[int, int]:
+    quota, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+    return int(quota), int(period)
+
+
+def _all_cpus() -> int:
+    return os.cpu_count() or 1

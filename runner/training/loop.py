@@ -28,6 +28,7 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
     ``scores`` are those of the running epoch. A checkpoint is saved as the plan says, and whenever the loop is left.
     """
     while not plan.fulfilled(progress):
+        parts.model.train()
         recorder.start_epoch(progress)
         batches = parts.splits.train.epoch(progress.epoch, start=progress.batch)
         for window in islice(windows(batches, plan.accumulate), plan.steps_left(progress)):
@@ -63,20 +64,14 @@ def train_step(
     Losses are means over samples, so each micro-batch counts by its size: a last window that is shorter, or whose last
     batch is smaller, gives the gradient of the same samples in one batch.
     """
-    parts.model.train()
-    parts.optimizer.zero_grad(set_to_none=True)
+    parts.gradient.clear()
     buffers = parts.copied_buffers() if parts.skip_nonfinite else None
     num_samples = sum(len(batch.indices) for batch in window)
     seen = []
     for batch in window:
         inputs, targets = parts.splits.prepare(batch, progress.epoch, training=True)
-        with parts.autocast():
-            outputs = parts.forward(*inputs)
-            loss = parts.loss(outputs, targets)
-        seen.append(Seen(loss.detach(), outputs.detach(), targets, batch.indices))
-        if len(window) > 1:
-            loss = loss * (len(batch.indices) / num_samples)
-        parts.backward(loss)
+        loss, outputs = parts.gradient.add(inputs, targets, len(batch.indices) / num_samples)
+        seen.append(Seen(loss, outputs, targets, batch.indices))
     if buffers is not None and not (all(one.loss.isfinite() for one in seen) and parts.gradients_are_finite()):
         parts.restore_buffers(buffers)
         scores.skip()

@@ -16,6 +16,8 @@ class Metric(Protocol):
     """Collects outputs and targets; ``state`` is what a checkpoint keeps."""
 
     state: Tensor
+    is_count: bool
+    """Whether the state counts whole things: it is then the same, to the last bit, in whatever batches they came."""
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         """Count one batch of raw outputs against its targets."""
@@ -30,6 +32,8 @@ class ConfusionMatrix:
     ``state[t, p]`` counts the samples of class ``t`` that were taken for ``p``. Targets below 0, or of
     ``ignore_index``, count nowhere.
     """
+
+    is_count = True
 
     def __init__(self, num_classes: int, device: torch.device, ignore_index: int = -100) -> None:
         self.num_classes = num_classes
@@ -88,6 +92,8 @@ class BinaryMetrics:
     positives, false negatives, true positives.
     """
 
+    is_count = True
+
     def __init__(self, device: torch.device) -> None:
         self.state = torch.zeros(4, dtype=torch.int64, device=device)
 
@@ -110,6 +116,8 @@ class MultilabelMetrics:
 
     Outputs (n, c), targets (n, c) of 0 and 1. ``state[c]`` is hits, true labels, predicted labels, right answers of c.
     """
+
+    is_count = True
 
     def __init__(self, num_labels: int, device: torch.device) -> None:
         self.state = torch.zeros(num_labels, 4, dtype=torch.int64, device=device)
@@ -135,6 +143,8 @@ class RegressionMetrics:
     Outputs and targets of the same number of elements. ``state`` is the count, the sums of absolute and of squared
     errors, and of the targets and their squares, in float64 (float32 where the device has no float64).
     """
+
+    is_count = False
 
     def __init__(self, device: torch.device) -> None:
         dtype = torch.float32 if device.type == "mps" else torch.float64

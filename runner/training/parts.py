@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
+from runner.training.cuda_graph import GraphedGradient
 from runner.training.data import Splits
 from runner.training.devices import Device
+from runner.training.gradient import Compiled, EagerGradient, Gradient
 from runner.training.lean_torch import plain_step
 from runner.training.schedules import of_update
 from runner.training.scores import Scores
@@ -29,6 +31,8 @@ class Parts:
     averaged: AveragedModel | None
     """Holds the running average of the weights, which is what is evaluated; None where the weights themselves are."""
     compiles: bool
+    graphs: bool
+    """Whether forward and backward pass become one CUDA graph."""
     loss_fn: Callable[[Tensor, Tensor], Tensor]
     optimizer: torch.optim.Optimizer
     schedule: Callable[[float, float], float]
@@ -40,8 +44,7 @@ class Parts:
     scaler: torch.amp.GradScaler | None
     skip_nonfinite: bool
     """Leave out updates whose loss is not finite, instead of ending the run."""
-    forward: Callable[..., Tensor] = field(init=False)
-    """Calls the model, or its compiled form."""
+    gradient: Gradient = field(init=False)
     evaluated: nn.Module = field(init=False)
     """The model that is evaluated: the averaged one, where there is one."""
     evaluate: Callable[..., Tensor] = field(init=False)
@@ -53,14 +56,21 @@ class Parts:
 
     def __post_init__(self) -> None:
         self.evaluated = self.model if self.averaged is None else self.averaged.module
-        self.forward = torch.compile(self.model) if self.compiles else self.model
-        if self.averaged is None:
-            self.evaluate = self.forward
-        else:
-            self.evaluate = torch.compile(self.evaluated) if self.compiles else self.evaluated
+        forward = self._compiled(self.model)
+        self.evaluate = forward if self.averaged is None else self._compiled(self.evaluated)
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        eager = EagerGradient(weights, forward, self.loss, self.device.autocast, self.scaler)
+        batch_size = self.splits.train.batch_size
+        self.gradient = GraphedGradient(eager, self.model, batch_size) if self.graphs else eager
         self.step = plain_step(self.optimizer)
         self.base_lrs = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.autocast = self.device.autocast
+
+    def _compiled(self, model: nn.Module) -> Callable[..., Tensor]:
+        if not self.compiles:
+            return model
+        loaders = (self.splits.train, self.splits.train_in_order)
+        return Compiled(model, [loader.batch_size for loader in loaders])
 
     def sample_inputs(self) -> tuple[Tensor, ...]:
         """The inputs of a few training samples, as the model takes them."""
@@ -89,12 +99,6 @@ class Parts:
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
         return self.base_lrs[0] * factor
-
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradient of a loss to the parameters' gradients."""
-        if self.scaler is not None:
-            loss = self.scaler.scale(loss)
-        loss.backward()  # type: ignore[no-untyped-call]
 
     def update(self, clip_norm: float | None) -> Tensor | None:
         """Let the optimizer move the parameters; the norm of the gradient before it was cut, if it is cut."""

@@ -103,9 +103,13 @@ class Scores:
         self._unread.clear()
 
     def _count(self) -> None:
-        for seen in self._uncounted:
-            self.metric.update(seen.outputs, seen.targets)
-        self._uncounted.clear()
+        seen = self._uncounted
+        if self.metric.is_count and len(seen) > 1:
+            self.metric.update(torch.cat([one.outputs for one in seen]), torch.cat([one.targets for one in seen]))
+        else:  # sums round: they are taken batch by batch, in order
+            for one in seen:
+                self.metric.update(one.outputs, one.targets)
+        seen.clear()
         self._uncounted_elements = 0
 
     def state_dict(self) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def test_a_key_at_the_wrong_level_is_found_where_it_is(here: Path) -> None:
         ("optimizer.betas=[0.9]", "at least 2 entries"),
         ("data.batch_size=-1", "a number of 1 or more"),
         ("data.split.val=1.5", "a whole number, or a number of 1 or less, or test"),
-        ("device.precision=fp64", "fp32, bf16 or fp16"),
+        ("device.precision=fp64", "auto, fp32, bf16 or fp16"),
         ("training.test=maybe", "true or false"),
     ],
 )

@@ -128,7 +128,9 @@ def test_the_batch_is_not_changed(dtype):
 @pytest.mark.parametrize("augment", [(), (HorizontalFlip(),)])
 def test_images_have_the_memory_format_asked_for(augment):
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
-    (prepared,), _ = Prepare([0.5], [0.5], augment, memory_format=torch.channels_last)(batch_of(images), training=True)
+    prepare = Prepare([0.5], [0.5], augment)
+    prepare.memory_format = torch.channels_last
+    (prepared,), _ = prepare(batch_of(images), training=True)
     assert prepared.is_contiguous(memory_format=torch.channels_last)
 
 

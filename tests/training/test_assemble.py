@@ -111,3 +111,28 @@ def test_the_plan_watches_the_validation_split_or_the_training_split_where_there
         config = RunConfig.model_validate(new_run(*typed).config())
         plan = make_plan(config, parts_of(*typed))
         assert (plan.monitor.metric, plan.monitor.higher) == (metric, True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "fused"),
+    [("optimizer=sgd", True), ("optimizer=adam", True), ("optimizer=adamw", True), ("optimizer=rmsprop", None)],
+)
+def test_an_optimizer_is_fused_where_torch_can(parts_of: Callable[..., Parts], typed: str, fused: bool | None) -> None:
+    parts = parts_of("model.hidden=[8]", "device=cpu", typed)
+    assert parts.optimizer.defaults.get("fused") is fused
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["model=lenet"], True),
+        (["model=lenet", "device.channels_last=false"], False),
+        (["model=mlp"], False),
+        (["model=mlp", "device.channels_last=true"], True),
+    ],
+)
+def test_images_lie_channels_last_where_the_model_has_convolutions(
+    parts_of: Callable[..., Parts], typed: list[str], expected: bool
+) -> None:
+    parts = parts_of(*typed)
+    assert (parts.splits.prepare.memory_format == torch.channels_last) is expected

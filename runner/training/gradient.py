@@ -1,0 +1,79 @@
+"""The gradient of a batch: forward pass, loss and backward pass."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Gradient(Protocol):
+    """Fills ``parameter.grad``, which an optimizer step then uses."""
+
+    def clear(self) -> None:
+        """Forget the gradients of the update before."""
+        ...
+
+    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Add the gradient of a batch.
+
+        Args:
+            inputs: What the model takes.
+            targets: What the loss takes.
+            share: What part of the samples of the update these are: 1 where there is nothing to accumulate.
+
+        Returns:
+            The mean loss of the batch (a scalar, not scaled by ``share``) and the outputs, both without a graph.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class EagerGradient:
+    """Computes as Python goes through the model."""
+
+    parameters: Sequence[nn.Parameter]
+    forward: Callable[..., Tensor]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    autocast: Callable[[], AbstractContextManager[object]]
+    scaler: torch.amp.GradScaler | None
+
+    def clear(self) -> None:
+        """Let go of the gradients; the next backward pass makes new ones instead of adding to zeros."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor) -> tuple[Tensor, Tensor]:
+        """Add the gradient of a batch; ``share`` as a tensor is not looked at, which would wait for the device."""
+        with self.autocast():
+            outputs = self.forward(*inputs)
+            loss = self.loss(outputs, targets)
+        part = loss if not isinstance(share, Tensor) and share == 1 else loss * share
+        if self.scaler is not None:
+            part = self.scaler.scale(part)
+        part.backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), outputs.detach()
+
+
+class Compiled:
+    """Calls the compiled form of a model for full batches, and the model itself for the smaller one at an end.
+
+    Compiled is for one size of batch, because code for any size is slower, and compiling again takes many steps' time.
+
+    Args:
+        model: The model.
+        batch_sizes: The sizes of full batches in training and in evaluation.
+    """
+
+    def __init__(self, model: nn.Module, batch_sizes: Sequence[int]) -> None:
+        self._model = model
+        self._compiled = torch.compile(model, dynamic=False)
+        self._batch_sizes = frozenset(batch_sizes)
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """What the model gives."""
+        is_full = len(inputs[0]) in self._batch_sizes
+        outputs: Tensor = (self._compiled if is_full else self._model)(*inputs)
+        return outputs
