@@ -1,6 +1,8 @@
-"""Decoding images anew for each batch changes how much memory a run takes, and nothing in what it trains."""
+"""Where decoded images are kept changes memory and time, and nothing in what is trained."""
 
+import errno
 import multiprocessing
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from comparing import NewRun, assert_identical, execute, result, stop_at
 from PIL import Image
 
 from runner.config.amend import amend
-from runner.data import lazy, stats
+from runner.config.schema import RunConfig
+from runner.data import cache, lazy, stats
 from runner.data.decode import read_image
+from runner.data.disk_cache import DiskCache, Mapped
 from runner.data.loader import Batches, TensorStore
-from runner.data.source import Array, Streaming
+from runner.data.source import Array, Samples, Streaming, silent
 from runner.data.sources import mask_folder
 from runner.data.sources.csv_images import CsvImages
 from runner.data.sources.image_folder import ImageFolder
@@ -23,6 +28,7 @@ from runner.data.sources.mask_folder import MaskFolder
 from runner.data.stats import channel_stats
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
+from runner.training import data
 
 SMALL = ("epochs=2", "data.batch_size=3", "tracking.log_every=1", "tracking.graph=false", "data.split.val=0.25")
 UNET = ("model=unet", "model.width=4", "model.levels=1")
@@ -73,31 +79,134 @@ def test_neither_the_cache_nor_the_workers_change_what_is_trained(
     typed = (*SMALL, *OPTIONS[option])
     held = new_run(*typed, "data.cache=memory")
     assert execute(held).exit_code == 0
-    for workers in (0, 2):
-        decoded_anew = new_run(*typed, "data.cache=none", f"data.workers={workers}")
-        assert execute(decoded_anew).exit_code == 0
-        assert_identical(outcome(decoded_anew), outcome(held))
+    others = [("none", 0), ("none", 2), ("disk", 2)]
+    for kind, workers in others if option != "digits" else others[-1:]:
+        other = new_run(*typed, f"data.cache={kind}", f"data.workers={workers}")
+        assert execute(other).exit_code == 0
+        assert_identical(outcome(other), outcome(held))
 
 
-def test_the_cache_may_be_given_up_on_resume(
-    tiny_pictures: Path, new_run: NewRun, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("change", [("memory", "none"), ("none", "disk"), ("disk", "memory")], ids="-".join)
+def test_the_cache_may_change_on_resume(
+    tiny_pictures: Path, new_run: NewRun, monkeypatch: pytest.MonkeyPatch, change: tuple[str, str]
 ) -> None:
     typed = (*SMALL, *OPTIONS["csv_images"])
     alone = new_run(*typed)
     assert execute(alone).exit_code == 0
-    stopped = new_run(*typed)
+    stopped = new_run(*typed, f"data.cache={change[0]}")
     stop_at(monkeypatch, 2)
     assert execute(stopped).exit_code == 75
-    amend(stopped, ["data.cache=none", "data.workers=2"], lambda config: None)
+    amend(stopped, [f"data.cache={change[1]}", "data.cache_dir=elsewhere"], lambda config: None)
     assert execute(stopped).exit_code == 0
     assert_identical(outcome(stopped), outcome(alone))
 
 
+def line_about_data(run: RunDirectory) -> str:
+    assert execute(run).exit_code == 0
+    return next(line for line in run.log_file.read_text().splitlines() if "data     " in line)
+
+
 def test_what_is_done_with_the_images_is_told(tiny_pictures: Path, new_run: NewRun) -> None:
-    for cache, told in (("memory", False), ("none", True)):
-        run = new_run(*SMALL, *OPTIONS["csv_images"], f"data.cache={cache}", "epochs=1")
-        assert execute(run).exit_code == 0
-        assert ("samples of 3x16x16, decoded for each batch" in run.log_file.read_text()) == told
+    typed = (*SMALL, *OPTIONS["csv_images"], "epochs=1", "data.cache_dir=kept")
+    told = {kind: line_about_data(new_run(*typed, f"data.cache={kind}")) for kind in ("memory", "none", "disk")}
+    assert told["memory"].endswith("samples of 3x16x16, held in memory (9.2 kB)")
+    assert told["none"].endswith("samples of 3x16x16, decoded for each batch (9.2 kB)")
+    (folder,) = (tiny_pictures / "kept").iterdir()
+    assert told["disk"].endswith(f"samples of 3x16x16, kept in {folder} (9.2 kB)")
+    assert line_about_data(new_run(*SMALL, *OPTIONS["digits"])).endswith("samples of 1x8x8")
+
+
+# --- what auto chooses ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def choose(tiny_pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None, int], tuple[str, Samples]]:
+    """What ``auto`` does with 9,216 bytes of pictures: ``choose(bytes of memory, bytes of disk)``."""
+
+    def choosing(memory: int | None, room: int) -> tuple[str, Samples]:
+        monkeypatch.setattr(cache, "free_memory", lambda: memory)
+        monkeypatch.setattr(cache, "free_disk", lambda folder: room)
+        source = SOURCES["csv_images"]()
+        disk = DiskCache(Path("kept"), "pets", "fingerprint", source.stream())
+        samples, how = cache.keep(source.stream(), "auto", disk, silent, lambda line: None)
+        return how.replace(str(disk.folder), "FOLDER"), samples
+
+    return choosing
+
+
+Choosing = Callable[[int | None, int], tuple[str, Samples]]
+
+
+def test_memory_is_chosen_where_the_images_fill_at_most_half_of_it(choose: Choosing) -> None:
+    how, samples = choose(2 * 9216, 10**6)
+    assert how == "held in memory (9.2 kB of 18.4 kB free)"
+    assert isinstance(samples.inputs[0], np.ndarray)
+    assert choose(None, 0)[0] == "held in memory (9.2 kB)"
+    assert not Path("kept").exists()
+
+
+def test_the_disk_is_chosen_where_they_do_not_and_then_found_by_the_next_run(choose: Choosing) -> None:
+    how, samples = choose(2 * 9216 - 1, 12_000)
+    assert how == "kept in FOLDER (9.2 kB; free are 18.4 kB of memory and 12.0 kB of disk)"
+    assert isinstance(samples.inputs[0], Mapped)
+    assert choose(10**9, 0)[0] == "kept in FOLDER (9.2 kB, found there)"
+
+
+def test_nothing_is_kept_where_there_is_room_for_it_nowhere(choose: Choosing) -> None:
+    how, samples = choose(9216, 11_000)
+    assert how == "decoded for each batch (9.2 kB; free are 9.2 kB of memory and 11.0 kB of disk)"
+    assert isinstance(samples.inputs[0], lazy.FileRows)
+
+
+def test_a_disk_that_turns_out_to_be_full_is_done_without(choose: Choosing, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    how, _ = choose(0, 10**6)
+    assert how.startswith("decoded for each batch (9.2 kB; free are ")
+    assert how.endswith("for which FOLDER has no room)")
+    assert not list(Path("kept").rglob("*.*"))
+
+
+def test_sizes_are_told_in_decimal_units() -> None:
+    sizes = [0, 999, 1000, 9216, 10**6, 123_456_789, 10**10, 5 * 10**15]
+    assert [cache.told(size) for size in sizes] == [
+        *("0 bytes", "999 bytes", "1.0 kB", "9.2 kB", "1.0 MB", "123.5 MB", "10.0 GB", "5000.0 TB")
+    ]
+
+
+# --- mean and deviation -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk", "none"])
+def test_they_are_measured_once_and_the_same_numbers_serve_again(
+    tiny_pictures: Path, new_run: NewRun, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(data, "_QUICK", 0)
+    measured: list[int] = []
+
+    def noting(images: Any, indices: Any, progress: Any) -> Any:
+        measured.append(len(indices))
+        return channel_stats(images, indices, progress)
+
+    monkeypatch.setattr(data, "channel_stats", noting)
+
+    def normalize(*typed: str) -> Any:
+        run = new_run(*SMALL, *OPTIONS["csv_images"], "data.normalize=auto", f"data.cache={kind}", *typed)
+        config = RunConfig.model_validate(run.config())
+        return data.load_data(config.data, 0, torch.device("cpu"), silent).normalize
+
+    first = normalize()
+    assert normalize() == first
+    assert len(measured) == 1
+    assert normalize("data.split.seed=1") != first  # of other training samples
+    os.utime("pets/cat/0.png", (1, 1))
+    assert normalize() == first
+    assert len(measured) == 3
+    for path in Path(os.environ["XDG_CACHE_HOME"]).rglob("mean-std-*.json"):
+        path.write_text('{"mean": [0.5], "std": "damaged"}')
+    assert normalize() == first
 
 
 # --- the same samples -------------------------------------------------------------------------------------------------
