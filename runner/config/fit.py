@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.config.origin import Origin
-from runner.config.schema import MODELS, Loss, RunConfig, WeightedSum
+from runner.config.schema import RunConfig
+from runner.config.sections.loss import Loss, WeightedSum
+from runner.config.sections.model import MODELS
 from runner.errors import UserError, nearest
 
 METRICS = {

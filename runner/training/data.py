@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from runner.build import build
-from runner.config.schema import Data
+from runner.config.sections.data import Data
 from runner.data.cache import keep
 from runner.data.disk_cache import DiskCache, Note, default_root
 from runner.data.fingerprint import of_arrays

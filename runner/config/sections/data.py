@@ -1,0 +1,118 @@
+"""The settings of ``data``: where samples come from and how they become batches."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from runner.config.types import Count, Float, Node, NotNegative, OneOf, Positive, Share, Size, Target, Whole
+
+Channels = Literal[1, 3, 4]
+
+
+class Digits(Target):
+    target: Literal["runner.data.sources.digits.Digits"] = Field(alias="_target_")
+
+
+class Shapes(Target):
+    target: Literal["runner.data.sources.shapes.Shapes"] = Field(alias="_target_")
+    count: Count
+    seed: Whole
+    max_shapes: Count
+    noise: NotNegative
+    channels: Channels
+
+
+class Downloaded(Target):
+    target: Literal[
+        "runner.data.sources.idx.MNIST",
+        "runner.data.sources.idx.FashionMNIST",
+        "runner.data.sources.cifar.CIFAR10",
+    ] = Field(alias="_target_")
+    root: str
+    download: bool
+
+
+class CsvImages(Target):
+    target: Literal["runner.data.sources.csv_images.CsvImages"] = Field(alias="_target_")
+    csv: str
+    root: str | None
+    image_column: str | Whole
+    label_column: str | Whole
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)]
+    header: bool
+    extension: str | None
+    classes: list[str | int] | None
+    channels: Channels
+
+
+class ImageFolder(Target):
+    target: Literal["runner.data.sources.image_folder.ImageFolder"] = Field(alias="_target_")
+    root: str
+    channels: Channels
+
+
+class MaskFolder(Target):
+    target: Literal["runner.data.sources.mask_folder.MaskFolder"] = Field(alias="_target_")
+    images: str
+    masks: str
+    mask_values: list[Whole] | None
+    class_names: list[str]
+    tile: Size | None
+    channels: Channels
+
+
+class Flip(Target):
+    target: Literal["runner.data.augment.HorizontalFlip", "runner.data.augment.VerticalFlip"] = Field(alias="_target_")
+    p: Share
+
+
+class QuarterTurns(Target):
+    target: Literal["runner.data.augment.QuarterTurns"] = Field(alias="_target_")
+
+
+class Shift(Target):
+    target: Literal["runner.data.augment.Shift"] = Field(alias="_target_")
+    pixels: Whole
+    padding: Literal["zeros", "reflection"]
+
+
+class Rotate(Target):
+    target: Literal["runner.data.augment.Rotate"] = Field(alias="_target_")
+    degrees: NotNegative
+    padding: Literal["zeros", "border", "reflection"]
+
+
+class Split(Node):
+    val: Whole | Share | Literal["test"]
+    test: Whole | Share | None
+    seed: Whole
+    stratify: bool | None
+
+
+class Normalize(Node):
+    mean: list[Float]
+    std: list[Positive]
+
+
+class Data(Node):
+    source: Annotated[Target, OneOf(Digits, Shapes, Downloaded, CsvImages, ImageFolder, MaskFolder)]
+    channels: Count
+    image_size: Size | None
+    num_classes: Count | None
+    batch_size: Count
+    eval_batch_size: Count
+    order: Literal["random", "sequential", "balanced", "weighted"]
+    class_weights: list[NotNegative] | None
+    num_samples: Count | None
+    replacement: bool
+    drop_last: bool
+    cache: Literal["auto", "memory", "disk", "none"]
+    cache_dir: str | None
+    workers: Whole
+    prefetch_factor: Count
+    persistent_workers: bool
+    pin_memory: bool
+    timeout: NotNegative
+    split: Split
+    augment: list[Annotated[Target, OneOf(Flip, QuarterTurns, Shift, Rotate)]]
+    normalize: Normalize | Literal["auto"] | None

@@ -1,0 +1,23 @@
+"""The settings of ``regularization``."""
+
+from runner.config.types import BelowOne, Count, Node, NotNegative, Positive
+
+
+class EarlyStopping(Node):
+    patience: Count | None
+    min_delta: NotNegative
+
+
+class Averaging(Node):
+    decay: BelowOne | None
+
+
+class Mixup(Node):
+    alpha: Positive | None
+
+
+class Regularization(Node):
+    clip_norm: Positive | None
+    ema: Averaging
+    mixup: Mixup
+    early_stopping: EarlyStopping
