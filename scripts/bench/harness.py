@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -241,8 +242,8 @@ def _reason(output: str, code: int) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line or "error:" in line]
     said = errors[-1] if errors else (lines[-1] if lines else "it said nothing")
-    home = str(Path.home())
-    return f"{said.replace(str(ROOT), '.').replace(home, '~')[:300]} (exit code {code})"
+    said = re.sub(r"(?<![\w.])/[\w./-]+/", "", said)  # no folders of this machine on the page
+    return f"{said[:300]} (exit code {code})"
 
 
 if __name__ == "__main__":

@@ -7,16 +7,22 @@ from typing import Any
 from scripts.bench.harness import Bench, Result, Table, Target, attempt, interleaved, ratio
 
 ABOUT = """
-10,000 colour PNGs of 32 x 32 pixels with their classes in a CSV file, in batches of 64, shuffled, in one process on one
-thread, with the files in the disk cache. The peers are a `Dataset` that reads a file for each sample in a `DataLoader`:
-with scikit-image and `ToTensor` (as the course does), with torchvision's decoder, with OpenCV. runner is its own data
-path, `data=csv_images`: the *first epoch* starts with nothing and includes reading the CSV file and decoding every
-file; *later epochs* are those after it; the *second start* is a new run that finds the decoded images on the disk
-(`data.cache=disk`), from nothing to the end of its first epoch. Every contender is timed to the converted batch,
-float32 of 0 to 1; *loader alone* is runner's later epochs without that conversion, which takes place on the device.
+10,000 colour PNGs of 32 x 32 pixels with their classes in a CSV file, in batches of 64, shuffled, with the files in the
+disk cache and one thread for tensors. The peers are a `Dataset` that reads a file for each sample in a `DataLoader`:
+with scikit-image and `ToTensor` (as the course does; also with two workers), with torchvision's decoder, with OpenCV.
+runner is its own data path, `data=csv_images` without workers, which decodes with as many threads as there are cores:
+the *first epoch* starts with nothing and includes reading the CSV file and decoding every file; *later epochs* are
+those after it; the *second start* is a new run that finds the decoded images on the disk (`data.cache=disk`), from nothing to
+the end of its first epoch. Every contender is timed to the converted batch, float32 of 0 to 1; *loader alone* is
+runner's later epochs without that conversion, which takes place on the device.
 """
 
-READERS = {"skimage": "scikit-image per item", "torchvision": "torchvision per item", "opencv": "OpenCV per item"}
+READERS = {
+    "skimage": "scikit-image per item",
+    "skimage 2": "scikit-image per item, 2 workers",
+    "torchvision": "torchvision per item",
+    "opencv": "OpenCV per item",
+}
 
 
 def measure(bench: Bench) -> Result:
@@ -46,7 +52,7 @@ def measure(bench: Bench) -> Result:
         "runner, later epochs": lambda: last.get("later"),
         "runner, later epochs, loader alone": lambda: last.get("alone"),
     }
-    rounds = bench.fewer(bench.rounds, 1)
+    rounds = bench.fewer(min(bench.rounds, 3), 1)
     table = Table("Images read", "images/s", higher_is_better=True, baseline=READERS["skimage"], decimals=0)
     for label, samples in interleaved(result, rounds, contenders).items():
         table.add(label, samples)
@@ -80,7 +86,8 @@ def per_item(reader: str, table: str) -> float:
     with open(table, newline="") as file:
         rows = list(csv.reader(file))[1:]
     folder = Path(table).parent
-    read = _reader(reader)
+    name, _, workers = reader.partition(" ")
+    read = _reader(name)
 
     class Images(Dataset[Any]):
         def __len__(self) -> int:
@@ -91,7 +98,7 @@ def per_item(reader: str, table: str) -> float:
             return read(str(folder / name)), int(label)
 
     torch.manual_seed(0)
-    loader = DataLoader(Images(), batch_size=64, shuffle=True)
+    loader = DataLoader(Images(), batch_size=64, shuffle=True, num_workers=int(workers or 0))
     read(str(folder / rows[0][0]))
     began = time.perf_counter()
     count = sum(len(images) for images, _ in loader)

@@ -25,7 +25,8 @@ def measure(bench: Bench) -> Result:
     result.tables.append(table)
     with attempt(result, RUNNER):
         epochs = 1 + max(2, bench.fewer(bench.rounds, 2))
-        answer = bench.call(bench.runner_python, f"{__name__}:train", threads=2, root=str(bench.mnist), epochs=epochs)
+        given = {"root": str(bench.mnist), "epochs": epochs, "count": bench.fewer(60_000, 3_000)}
+        answer = bench.call(bench.runner_python, f"{__name__}:train", threads=2, **given)
         for label in (COURSE, HAND, RUNNER):
             table.add(label, answer["seconds"][label][1:])
         losses = [answer["losses"][label][-1] for label in (COURSE, HAND, RUNNER)]
@@ -40,7 +41,7 @@ def measure(bench: Bench) -> Result:
     return result
 
 
-def train(root: str, epochs: int) -> dict[str, dict[str, list[float]]]:
+def train(root: str, epochs: int, count: int) -> dict[str, dict[str, list[float]]]:
     import time
 
     import torch
@@ -53,10 +54,12 @@ def train(root: str, epochs: int) -> dict[str, dict[str, list[float]]]:
     from scripts.bench.cases import CASES
     from scripts.bench.own_loop import own_loop
 
-    typed = ["model=mlp", "data=mnist", f"data.source.root={root}", "data.source.download=false", "data.split.val=0"]
+    typed = ["model=mlp", "data=mnist", f"data.source.root={root}", "data.source.download=false", "monitor=train/loss"]
+    typed += ["optimizer=sgd", f"data.split.val={60_000 - count}"]
     seconds: dict[str, list[float]] = {COURSE: [], HAND: [], RUNNER: []}
     losses: dict[str, list[float]] = {COURSE: [], HAND: [], RUNNER: []}
-    with tempfile.TemporaryDirectory() as folder, own_loop(Path(folder), *typed, "optimizer=sgd") as loop:
+    with tempfile.TemporaryDirectory() as folder, own_loop(Path(folder), *typed) as loop:
+        loop.without_validation()
         course_model, hand_model = CASES["course"].model(), CASES["course"].model()
         for model in (course_model, hand_model):
             model.load_state_dict(dict(zip(model.state_dict(), loop.parts.model.state_dict().values(), strict=True)))
@@ -76,7 +79,7 @@ def train(root: str, epochs: int) -> dict[str, dict[str, list[float]]]:
                 loss.backward()
                 course_optimizer.step()
                 total += loss.item() * len(targets)
-            return total / len(dataset)
+            return total / count
 
         def hand() -> float:
             total = torch.zeros(())
@@ -86,7 +89,7 @@ def train(root: str, epochs: int) -> dict[str, dict[str, list[float]]]:
                 loss.backward()
                 hand_optimizer.step()
                 total += loss.detach() * len(chosen)
-            return total.item() / len(images)
+            return total.item() / count
 
         for epoch in range(epochs):
             sampler.order = torch.cat([batch.indices for batch in loop.parts.splits.train.epoch(epoch)])

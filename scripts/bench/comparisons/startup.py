@@ -61,9 +61,10 @@ def _first_step(bench: Bench, result: Result, folder: Path) -> Table:
         },
     }
     table = Table("Process start to first training step", "s", baseline="course's script, MNIST", decimals=2)
-    rounds = bench.fewer(bench.rounds, 1)
-    contenders = {label: _after_warm_up(partial(to_stamp, bench, command)) for label, command in commands.items()}
-    for label, samples in interleaved(result, rounds + 1, contenders).items():
+    contenders = {
+        label: _after_warm_up(bench, partial(to_stamp, bench, command)) for label, command in commands.items()
+    }
+    for label, samples in interleaved(result, bench.fewer(min(bench.rounds, 4), 1), contenders).items():
         table.add(label, samples)
     for label, data in zip(OWN, ("digits", "MNIST"), strict=True):
         result.targets.append(Target(f"{label}: first step", table.median(label), 3.5, unit="s"))
@@ -86,9 +87,9 @@ def _commands(bench: Bench, result: Result, folder: Path) -> Table:
     def run(args: Sequence[str], code: int) -> float:
         return bench.process([*bench.runner, *args], threads=1, cwd=folder, env=env, expected=(code,), timeout_s=60)[0]
 
-    contenders = {label: _after_warm_up(partial(run, args, code)) for label, (args, code, _) in commands.items()}
+    contenders = {label: _after_warm_up(bench, partial(run, args, code)) for label, (args, code, _) in commands.items()}
     table = Table("Commands, from start to end", "s")
-    for label, samples in interleaved(result, bench.fewer(2 * bench.rounds, 2) + 1, contenders).items():
+    for label, samples in interleaved(result, bench.fewer(2 * bench.rounds, 2), contenders).items():
         table.add(label, samples)
     for label, (_, _, limit) in commands.items():
         if label != "runner ls":
@@ -110,9 +111,9 @@ def to_stamp(bench: Bench, command: Sequence[str]) -> float:
     return float(stamps[-1]) - began
 
 
-def _after_warm_up(measure: Callable[[], float]) -> Callable[[], float | None]:
-    """The first measurement fills the caches of the disk and is not counted."""
-    done = [False]
+def _after_warm_up(bench: Bench, measure: Callable[[], float]) -> Callable[[], float | None]:
+    """The first measurement fills the caches of the disk and is not counted, unless all is quick."""
+    done = [bench.quick]
 
     def counted() -> float | None:
         seconds = measure()

@@ -23,6 +23,7 @@ comparable records (accuracy, progress bar, curves every 50 steps; what each has
 """
 
 THREADS = {"course": 2, "tiny": 1}
+BLOCK = {"course": 100, "tiny": 400}
 TITLES = {
     "course": "MLP 784-512-512-10, batch 64, 2 threads: added to a hand-written step",
     "tiny": "MLP 64-16-10, batch 16, 1 thread: added to a hand-written step",
@@ -33,7 +34,8 @@ def measure(bench: Bench) -> Result:
     result = Result("step_overhead", "Overhead of a step", ABOUT)
     for case, title in TITLES.items():
         table = Table(title, "µs", decimals=1)
-        given = {"case": case, "block": 200, "blocks": bench.fewer(5 * bench.rounds, 5)}
+        blocks = {"block": bench.fewer(BLOCK[case], 50), "blocks": bench.fewer(4 * bench.rounds, 3)}
+        given = {"case": case, **blocks}
         contenders = {"runner": (bench.runner_python, "run_runner", {})}
         for module, name in PEERS.items():
             for records in (True, False):
