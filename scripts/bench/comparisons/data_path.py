@@ -12,9 +12,9 @@ disk cache and one thread for tensors. The peers are a `Dataset` that reads a fi
 with scikit-image and `ToTensor` (as the course does; also with two workers), with torchvision's decoder, with OpenCV.
 runner is its own data path, `data=csv_images` without workers, which decodes with as many threads as there are cores:
 the *first epoch* starts with nothing and includes reading the CSV file and decoding every file; *later epochs* are
-those after it; the *second start* is a new run that finds the decoded images on the disk (`data.cache=disk`), from nothing to
-the end of its first epoch. Every contender is timed to the converted batch, float32 of 0 to 1; *loader alone* is
-runner's later epochs without that conversion, which takes place on the device.
+those after it; the *second start* is a new run that finds the decoded images on the disk (`data.cache=disk`), from
+nothing to the end of its first epoch. Every contender is timed to the converted batch, float32 of 0 to 1; *loader
+alone* is runner's later epochs without that conversion, which takes place on the device.
 """
 
 READERS = {
