@@ -30,7 +30,12 @@ COMPARISONS = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.bench", description=__doc__)
-    parser.add_argument("--only", action="append", choices=COMPARISONS, help="this comparison; can be given again")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=COMPARISONS,
+        help="this comparison, on a page of its own in .bench; can be given again",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="how often contenders take turns: 1 or more")
     parser.add_argument("--quick", action="store_true", help="a smoke check of some minutes; its figures mean little")
     parser.add_argument("--mnist", type=Path, default=ROOT / "data", help="folder that has MNIST/raw, if any has it")
@@ -74,8 +79,9 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
         results.append(_compare(name, bench))
         tell(f"{name}: {results[-1].took_s:.0f} s")
     facts["minutes"] = (time.monotonic() - began) / 60
-    page.write(results, facts)
-    tell(f"wrote {page.PAGE.relative_to(ROOT)} after {facts['minutes']:.1f} minutes")
+    # The page of the docs is of one whole run: parts of it go elsewhere.
+    written = page.write(results, facts, HOME if options.only else page.DOCS)
+    tell(f"wrote {written.relative_to(ROOT)} after {facts['minutes']:.1f} minutes")
     for result in results:
         for target in result.targets:
             if target.met is not True:

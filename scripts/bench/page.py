@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md, its plots and docs/benchmarks/results.json from the results."""
+"""Writes benchmarks.md, its plots and benchmarks/results.json from the results."""
 
 import json
 import os
@@ -9,8 +9,7 @@ from typing import Any
 from scripts.bench.harness import ROOT, Result, Table, Target
 from scripts.bench.plots import plot
 
-PAGE = ROOT / "docs" / "benchmarks.md"
-FOLDER = ROOT / "docs" / "benchmarks"
+DOCS = ROOT / "docs"
 _INTRODUCTION = """# Benchmarks
 
 `make bench` measures runner beside hand-written loops and other frameworks, all in one go on one machine, and writes
@@ -20,19 +19,21 @@ first and third quartile in brackets. How each thing is measured stands above it
 """
 
 
-def write(results: Sequence[Result], facts: Mapping[str, Any]) -> None:
-    """Replace page, plots and JSON."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for old in FOLDER.glob("*.svg"):
+def write(results: Sequence[Result], facts: Mapping[str, Any], folder: Path) -> Path:
+    """Replace page, plots and JSON in a folder; the page."""
+    page, attached = folder / "benchmarks.md", folder / "benchmarks"
+    attached.mkdir(parents=True, exist_ok=True)
+    for old in attached.glob("*.svg"):
         old.unlink()
     parts = [_INTRODUCTION]
     if facts["quick"]:
         parts.append("**This is a quick run (`--quick`): a check that everything works, not figures to rely on.**\n")
     parts += [_surroundings(facts), _overview(results)]
-    parts += [_comparison(result) for result in results]
-    _replace(PAGE, "\n".join(parts).rstrip() + "\n")
+    parts += [_comparison(result, attached) for result in results]
+    _replace(page, "\n".join(parts).rstrip() + "\n")
     described = {"facts": dict(facts), "results": {result.name: result.as_json() for result in results}}
-    _replace(FOLDER / "results.json", json.dumps(described, indent=1) + "\n")
+    _replace(attached / "results.json", json.dumps(described, indent=1) + "\n")
+    return page
 
 
 def _surroundings(facts: Mapping[str, Any]) -> str:
@@ -67,12 +68,12 @@ def _anchor(title: str) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c == "-")
 
 
-def _comparison(result: Result) -> str:
+def _comparison(result: Result, attached: Path) -> str:
     lines = [f"## {result.title}", "", result.about.strip(), ""]
     for number, table in enumerate(result.tables):
         if table.rows:
             name = f"{result.name}-{number}.svg"
-            plot(table, FOLDER / name)
+            plot(table, attached / name)
             lines += [*_table(table), "", f"![{table.title}](benchmarks/{name})", ""]
     lines += [f"- {note}" for note in result.notes]
     lines += [f"- {label} did not run: `{reason}`" for label, reason in result.did_not_run.items()]
