@@ -46,6 +46,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
             device.device,
             progress,
             mixup_alpha=config.regularization.mixup.alpha,
+            note=console.note,
         )
     console.note(f"data     {choices.get('data')}: {splits.describe()}")
     task = make_task(config.task.name, config.task.outputs, splits.class_names)

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from comparing import assert_identical, execute, result
-from space import drawn
+from space import drawn, write_pictures
 
 from runner.config.compose import Composed, Composer
 from runner.config.paths import Places
@@ -142,6 +142,7 @@ def torture(kills: int, seed: int, folder: Path, tell: Callable[[Report], None] 
     rng = random.Random(seed)
     report = Report()
     with contextlib.chdir(folder):
+        write_pictures(folder)
         composer = Composer(Places.find(None, folder))
         warm_up(composer)
         while report.kills < kills:

@@ -1,11 +1,16 @@
 """The configurations that tests of exactness draw from.
 
 To have something new tested, add a row, or an alternative to a row: what a user would type for it. Everything that
-draws at random, the property tests and the killing of runs, takes a model and one alternative from each row.
+draws at random, the property tests and the killing of runs, takes a model and one alternative from each row. The
+current folder must hold what ``write_pictures`` makes.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
+from PIL import Image
 
 T = TypeVar("T")
 
@@ -22,6 +27,12 @@ PETITE_SHAPES = [
 ]
 """40 drawings to train on."""
 
+PICTURES = [
+    *("data=csv_images", "data.source.csv=pictures/label.csv", "data.cache_dir=kept"),
+    *("data.split.test=10", "data.split.val=10"),
+]
+"""40 image files to train on, which ``write_pictures`` makes."""
+
 CLASSIFIERS: dict[str, Typed] = {
     "mlp": [*DIGITS, "model=mlp", "model.hidden=[8]"],
     "mlp with dropout": [*DIGITS, "model=mlp", "model.hidden=[8]", "model.dropout=0.5"],
@@ -35,6 +46,7 @@ CLASSIFIERS: dict[str, Typed] = {
         *(*DIGITS, "model=convnet", "data=digits", "model.widths=[4,4]"),
         *("model.batch_norm=true", "model.dropout=0.2"),
     ],
+    "convnet on files": [*PICTURES, "model=convnet", "model.widths=[4]"],
 }
 
 SEGMENTERS: dict[str, Typed] = {
@@ -94,6 +106,22 @@ ONLY_FOR_CLASSES: dict[str, list[Typed]] = {
     "mixup": [[], ["regularization.mixup.alpha=0.4"]],
 }
 
+ONLY_FOR_FILES: dict[str, list[Typed]] = {
+    "cache": [[], ["data.cache=disk"], ["data.cache=none"]],
+    "normalisation": [[], ["data.normalize=auto"]],
+}
+
+
+def write_pictures(folder: Path) -> None:
+    """Make pictures/ in a folder: 60 image files of ten classes and the table that names them."""
+    (folder / "pictures").mkdir()
+    generator = np.random.default_rng(0)
+    rows = ["image,label"]
+    for number in range(60):
+        Image.fromarray(generator.integers(0, 256, (8, 8), np.uint8)).save(folder / "pictures" / f"{number}.png")
+        rows.append(f"{number}.png,{number % 10}")
+    (folder / "pictures" / "label.csv").write_text("\n".join(rows))
+
 
 def drawn(choose: Choose[tuple[str, Typed]], pick: Choose[Typed]) -> Typed:
     """What would be typed for a configuration.
@@ -105,4 +133,5 @@ def drawn(choose: Choose[tuple[str, Typed]], pick: Choose[Typed]) -> Typed:
     models = {**CLASSIFIERS, **SEGMENTERS}
     name, model = choose(list(models.items()))
     table = FOR_EVERY_TASK | (ONLY_FOR_CLASSES if name in CLASSIFIERS else {})
+    table |= ONLY_FOR_FILES if model[: len(PICTURES)] == PICTURES else {}
     return [*ALWAYS, *model, *(text for alternatives in table.values() for text in pick(alternatives))]

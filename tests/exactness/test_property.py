@@ -15,7 +15,7 @@ import pytest
 from comparing import NewRun, assert_identical, execute, result, rows, stop_at
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
-from space import drawn
+from space import drawn, write_pictures
 
 from runner.config.amend import amend
 from runner.config.compose import Composed, Composer
@@ -38,16 +38,24 @@ EXAMPLES = settings(
 
 
 class Life(NamedTuple):
-    """How one execution ends before its time, and with how many workers it loads its data."""
+    """How one execution ends before its time, and how it comes by its data."""
 
     end: End
     after: int
     """So many steps, or so many validations, of this execution."""
-    workers: int
+    loading: tuple[str, ...]
+    """What of it is changed before, as it would be typed."""
 
 
 class Death(BaseException):
     """Ends an execution without letting it save."""
+
+
+LOADING = st.builds(
+    lambda workers, cache: (f"data.workers={workers}", f"data.cache={cache}"),
+    st.sampled_from([0, 1, 3]),
+    st.sampled_from(["auto", "memory", "disk", "none"]),
+)
 
 
 @st.composite
@@ -55,9 +63,9 @@ def configurations(draw: st.DrawFn) -> list[str]:
     return drawn(lambda some: draw(st.sampled_from(some)), lambda some: draw(st.sampled_from(some)))
 
 
-def lives(workers: st.SearchStrategy[int]) -> st.SearchStrategy[list[Life]]:
-    at_step = st.builds(Life, st.sampled_from(["stopped at a step", "dead at a step"]), st.integers(1, 12), workers)
-    in_validation = st.builds(Life, st.just("stopped in validation"), st.integers(1, 2), workers)
+def lives(loading: st.SearchStrategy[tuple[str, ...]]) -> st.SearchStrategy[list[Life]]:
+    at_step = st.builds(Life, st.sampled_from(["stopped at a step", "dead at a step"]), st.integers(1, 12), loading)
+    in_validation = st.builds(Life, st.just("stopped in validation"), st.integers(1, 2), loading)
     return st.lists(at_step | at_step | in_validation, min_size=1, max_size=4)
 
 
@@ -65,6 +73,7 @@ def lives(workers: st.SearchStrategy[int]) -> st.SearchStrategy[list[Life]]:
 def composer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Composer:
     """Composes in the current folder."""
     monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path)
     return Composer(Places.find(None, tmp_path))
 
 
@@ -101,7 +110,7 @@ def assert_lives_change_nothing(composed: Composed, lived: list[Life]) -> None:
     alone, interrupted = freeze(composed), freeze(composed)
     assert execute(alone).exit_code == 0
     for life in lived:
-        amend(interrupted, [f"data.workers={life.workers}"], lambda config: None)
+        amend(interrupted, life.loading, lambda config: None)
         with ending(life):
             try:
                 code = execute(interrupted).exit_code
@@ -114,8 +123,8 @@ def assert_lives_change_nothing(composed: Composed, lived: list[Life]) -> None:
     else:
         assert execute(interrupted).exit_code == 0
     one, other = result(interrupted), result(alone)
-    if any(life.workers for life in lived):
-        for found in (one, other):  # TensorBoard's table of settings tells the number of workers
+    if any(life.loading for life in lived):
+        for found in (one, other):  # TensorBoard's table of settings tells how the data was loaded
             found["events"] = [event for event in found["events"] if not event[0].startswith("_hparams_")]
     assert_identical(one, other)
     for run in (alone, interrupted):
@@ -124,7 +133,7 @@ def assert_lives_change_nothing(composed: Composed, lived: list[Life]) -> None:
 
 @pytest.mark.slow
 @settings(EXAMPLES, max_examples=40)
-@given(typed=configurations(), lived=lives(workers=st.just(0)))
+@given(typed=configurations(), lived=lives(loading=st.just(())))
 def test_an_interrupted_run_equals_the_run_left_alone(composer: Composer, typed: list[str], lived: list[Life]) -> None:
     assert_lives_change_nothing(composer.compose(typed), lived)
 
@@ -132,8 +141,8 @@ def test_an_interrupted_run_equals_the_run_left_alone(composer: Composer, typed:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @settings(EXAMPLES, max_examples=6)
-@given(typed=configurations(), lived=lives(workers=st.sampled_from([0, 1, 3])))
-def test_an_interrupted_run_with_other_workers_each_time_equals_the_run_without(
+@given(typed=configurations(), lived=lives(loading=LOADING))
+def test_an_interrupted_run_that_loads_otherwise_each_time_equals_the_run_left_alone(
     composer: Composer, typed: list[str], lived: list[Life]
 ) -> None:
     assert_lives_change_nothing(composer.compose(typed), lived)
