@@ -44,6 +44,8 @@ class Parts:
     scaler: torch.amp.GradScaler | None
     skip_nonfinite: bool
     """Leave out updates whose loss is not finite, instead of ending the run."""
+    loss: Callable[[Tensor, Tensor], Tensor] = field(init=False)
+    """The mean loss of a batch from its outputs and targets: a scalar."""
     gradient: Gradient = field(init=False)
     evaluated: nn.Module = field(init=False)
     """The model that is evaluated: the averaged one, where there is one."""
@@ -58,6 +60,7 @@ class Parts:
         self.evaluated = self.model if self.averaged is None else self.averaged.module
         forward = self._compiled(self.model)
         self.evaluate = forward if self.averaged is None else self._compiled(self.evaluated)
+        self.loss = _of_task(self.task, self.loss_fn)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         eager = EagerGradient(weights, forward, self.loss, self.device.autocast, self.scaler)
         batch_size = self.splits.train.batch_size
@@ -75,10 +78,6 @@ class Parts:
     def sample_inputs(self) -> tuple[Tensor, ...]:
         """The inputs of a few training samples, as the model takes them."""
         return self.splits.prepare(self.splits.first(self.splits.train, 2))[0]
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of a batch: a scalar."""
-        return self.loss_fn(outputs, self.task.match(targets, outputs))
 
     def new_scores(self, training: bool = False) -> Scores:
         """Empty scores for an epoch of training or for the evaluation of a split."""
@@ -151,3 +150,16 @@ class Parts:
 def _are_finite(tensors: list[Tensor]) -> bool:
     numbers = [tensor for tensor in tensors if tensor.is_floating_point()]
     return not numbers or bool(torch.stack(torch._foreach_norm(numbers, ord=float("inf"))).isfinite().all())
+
+
+def _of_task(task: Task, loss_fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of outputs against the task's targets.
+
+    Not a method of the parts: it would tie them and the gradient into a circle, and the workers of their loaders would
+    go on until a garbage collection found it.
+    """
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        return loss_fn(outputs, task.match(targets, outputs))
+
+    return loss

@@ -1,5 +1,7 @@
 """From a configuration to what a run trains with."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,3 +138,14 @@ def test_images_lie_channels_last_where_the_model_has_convolutions(
 ) -> None:
     parts = parts_of(*typed)
     assert (parts.splits.prepare.memory_format == torch.channels_last) is expected
+
+
+def test_parts_are_gone_as_soon_as_nobody_holds_them(parts_of: Callable[..., Parts]) -> None:
+    gc.disable()  # what only a collection finds would let loader workers outlive their run
+    try:
+        parts = parts_of("model.hidden=[8]")
+        loader = weakref.ref(parts.splits.train)
+        del parts
+        assert loader() is None
+    finally:
+        gc.enable()
