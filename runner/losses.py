@@ -1,4 +1,4 @@
-"""Losses that torch does not have.
+"""Losses that torch does not have, or not as they are needed here.
 
 A loss is a module called with (logits, targets) that returns the mean over the samples of the batch, so that the losses
 of parts of a batch, weighed by their sizes, add up to that of the whole: gradient accumulation relies on it.
@@ -58,6 +58,96 @@ class DiceLoss(nn.Module):
         if num_classes > 1 and not self.include_background:
             dice = dice[:, 1:]
         return 1 - dice.mean()
+
+
+class NLLLoss(nn.NLLLoss):
+    """Torch's negative log likelihood, for log-probabilities (N, K, ...) in any memory format.
+
+    Torch's own has no gradient on the CPU for images that lie channels last.
+    """
+
+    def forward(self, log_probabilities: Tensor, targets: Tensor) -> Tensor:
+        """A scalar, of targets (N, ...) int64."""
+        return super().forward(log_probabilities.contiguous(), targets)
+
+
+class FocalLoss(nn.Module):
+    """Cross entropy that counts what the model is sure of and right about less: one class of several.
+
+    For the probability p of the true class, the softmax of the logits, and the factor w of that class::
+
+        loss = -w * (1 - p) ** gamma * log(p)
+
+    averaged over the samples, or pixels, that count. Lin, Goyal, Girshick, He, Dollar: Focal Loss for Dense Object
+    Detection, ICCV 2017, equation 5, with the softmax for their sigmoid. With gamma = 0 and no weights it is cross
+    entropy. Weights are not divided by their sum, which is where cross entropy of torch differs.
+
+    Args:
+        gamma: 0 or more; the paper's best is 2.
+        weight: A factor for each class; None: 1 each.
+        ignore_index: Samples or pixels with this target do not count.
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, *, gamma: float, weight: Tensor | None, ignore_index: int) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.ignore_index = ignore_index
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss, 0 or more; half precision is computed in single.
+
+        Args:
+            logits: (N, K, ...), any floating type.
+            targets: (N, ...) int64, a class each; or (N, K) floating, the share of each class, as mixup gives it: then
+                the loss is that of each class times its share.
+        """
+        log_p = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(1)
+        losses = -(_one_minus_exp(log_p) ** self.gamma) * log_p  # (N, K, ...), as if each class were the true one
+        if self.weight is not None:
+            losses = losses * self.weight.view(-1, *[1] * (logits.ndim - 2))
+        if targets.is_floating_point():
+            return (losses * targets).sum(1).mean()
+        counts = targets != self.ignore_index
+        of_true = losses.gather(1, targets.where(counts, 0).unsqueeze(1)).squeeze(1)
+        return (of_true * counts).sum() / counts.sum()
+
+
+class BinaryFocalLoss(nn.Module):
+    """Binary cross entropy that counts what the model is sure of and right about less: yes or no, once or often.
+
+    For the probability p of the true answer, which is the sigmoid of the logit for yes and the rest of 1 for no::
+
+        loss = -a * (1 - p) ** gamma * log(p)
+
+    averaged over all logits, with a = alpha for yes and 1 - alpha for no (Lin et al. 2017, equation 5). With gamma = 0
+    and alpha = None, for a = 1, it is binary cross entropy.
+
+    Args:
+        gamma: 0 or more; the paper's best is 2, with alpha = 0.25.
+        alpha: 0 to 1; None: both answers count alike, 1.
+    """
+
+    def __init__(self, *, gamma: float, alpha: float | None) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.alpha = alpha
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss, 0 or more, of logits and targets 0 or 1 of the same shape; half precision is computed in single."""
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        yes, no = nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)
+        of_yes, of_no = (-(_one_minus_exp(log_p) ** self.gamma) * log_p for log_p in (yes, no))
+        if self.alpha is not None:
+            of_yes, of_no = self.alpha * of_yes, (1 - self.alpha) * of_no
+        return (targets * of_yes + (1 - targets) * of_no).mean()
+
+
+def _one_minus_exp(log_p: Tensor) -> Tensor:
+    """``1 - exp(log_p)``, exact for small values too, and kept above 0, where a power below 1 has no gradient."""
+    return (-log_p.expm1()).clamp_min(torch.finfo(log_p.dtype).tiny)
 
 
 class Term(TypedDict):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from runner.losses import DiceLoss, WeightedSum
+from runner.losses import BinaryFocalLoss, DiceLoss, FocalLoss, WeightedSum
 
 
 @pytest.fixture(autouse=True)
@@ -119,3 +119,80 @@ def test_a_weighted_sum_takes_its_losses_along_when_it_moves():
     loss = WeightedSum(terms={"cross_entropy": {"weight": 1.0, "loss": nn.CrossEntropyLoss(weight=class_weights)}})
     moved = loss.to("meta")
     assert moved.losses["cross_entropy"].weight.device.type == "meta"
+
+
+# --- focal loss -------------------------------------------------------------------------------------------------------
+
+
+def make_focal(**changes):
+    return FocalLoss(**{"gamma": 2.0, "weight": None, "ignore_index": -100, **changes})
+
+
+def test_the_focal_loss_of_two_samples_by_hand():
+    logits = torch.tensor([[0.0, math.log(3.0)], [0.0, 0.0]])  # 1/4 and 3/4, 1/2 and 1/2
+    targets = torch.tensor([1, 0])
+    expected = [(1 / 4) ** 2 * -math.log(3 / 4), (1 / 2) ** 2 * -math.log(1 / 2)]
+    assert make_focal()(logits, targets).item() == pytest.approx(sum(expected) / 2)
+    weighted = make_focal(weight=torch.tensor([3.0, 0.5]))
+    assert weighted(logits, targets).item() == pytest.approx((0.5 * expected[0] + 3 * expected[1]) / 2)
+
+
+def test_without_focus_the_focal_loss_is_cross_entropy():
+    logits, targets = torch.randn(4, 3, 5, 6), torch.randint(3, (4, 5, 6))
+    targets[0, :2] = 255
+    expected = nn.functional.cross_entropy(logits, targets, ignore_index=255)
+    torch.testing.assert_close(make_focal(gamma=0.0, ignore_index=255)(logits, targets), expected)
+    rows, shares = torch.randn(5, 3), torch.rand(5, 3).softmax(1)
+    torch.testing.assert_close(make_focal(gamma=0.0)(rows, shares), nn.functional.cross_entropy(rows, shares))
+
+
+def test_shares_of_classes_add_up_the_focal_losses_of_the_classes():
+    logits, shares = torch.randn(5, 3), torch.rand(5, 3).softmax(1)
+    each = [nn.functional.one_hot(torch.full((5,), k), 3).float() * shares[:, k : k + 1] for k in range(3)]
+    torch.testing.assert_close(make_focal()(logits, shares), sum(make_focal()(logits, one) for one in each))
+    whole = nn.functional.one_hot(torch.tensor([2, 0, 1, 1, 2]), 3).float()
+    torch.testing.assert_close(make_focal()(logits, whole), make_focal()(logits, whole.argmax(1)))
+
+
+def test_the_binary_focal_loss_by_hand():
+    logits, targets = torch.tensor([[math.log(3.0)], [0.0], [math.log(3.0)]]), torch.tensor([[1.0], [1.0], [0.0]])
+    yes = [(1 / 4) ** 2 * -math.log(3 / 4), (1 / 2) ** 2 * -math.log(1 / 2)]
+    no = (3 / 4) ** 2 * -math.log(1 / 4)
+    assert BinaryFocalLoss(gamma=2.0, alpha=None)(logits, targets).item() == pytest.approx((sum(yes) + no) / 3)
+    weighed = BinaryFocalLoss(gamma=2.0, alpha=0.25)(logits, targets)
+    assert weighed.item() == pytest.approx((0.25 * sum(yes) + 0.75 * no) / 3)
+
+
+def test_without_focus_the_binary_focal_loss_is_binary_cross_entropy():
+    logits, targets = 5 * torch.randn(6, 4), torch.randint(2, (6, 4)).float()
+    expected = nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    torch.testing.assert_close(BinaryFocalLoss(gamma=0.0, alpha=None)(logits, targets), expected)
+
+
+def test_the_binary_focal_loss_is_that_of_two_classes_one_of_which_has_logit_0():
+    logits, targets = torch.randn(7, 1), torch.randint(2, (7,))
+    two = torch.cat([torch.zeros(7, 1), logits], 1)
+    binary = BinaryFocalLoss(gamma=1.5, alpha=None)(logits, targets[:, None].float())
+    torch.testing.assert_close(binary, make_focal(gamma=1.5)(two, targets))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_model_that_is_sure_costs_nothing_and_has_a_finite_gradient(gamma, dtype):
+    targets = torch.tensor([0, 1])
+    logits = certain(targets, 2).to(dtype).requires_grad_()
+    yes_no = torch.tensor([CERTAIN, -CERTAIN], dtype=dtype, requires_grad=True)
+    for loss, raw in (
+        (make_focal(gamma=gamma)(logits, targets), logits),
+        (BinaryFocalLoss(gamma=gamma, alpha=None)(yes_no, torch.tensor([1.0, 0.0])), yes_no),
+    ):
+        loss.backward()
+        assert loss.item() == pytest.approx(0)
+        assert raw.grad.isfinite().all()
+
+
+def test_the_gradients_of_focal_losses_are_those_of_finite_differences():
+    logits = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    targets, yes_no = torch.tensor([0, 3, 1]), torch.randint(2, (3, 4)).double()
+    assert torch.autograd.gradcheck(lambda raw: make_focal()(raw, targets), logits)
+    assert torch.autograd.gradcheck(lambda raw: BinaryFocalLoss(gamma=2.0, alpha=0.3)(raw, yes_no), logits)

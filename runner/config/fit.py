@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from runner.config.fit_model import MODEL_CHECKS
 from runner.config.origin import Origin
 from runner.config.schema import RunConfig
-from runner.config.sections.loss import Loss, WeightedSum
-from runner.config.sections.model import MODELS
+from runner.config.sections.loss import Loss, NLLLoss, single_losses
 from runner.errors import UserError, nearest
 
 METRICS = {
@@ -30,12 +30,12 @@ def misfits(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
     """What is wrong between the parts of a configuration that is valid part by part."""
     run = RunConfig.model_validate(config)
     checks = (
-        _model_for_task,
-        _model_for_images,
-        _model_for_size,
+        *MODEL_CHECKS,
         _losses_for_task,
+        _log_probabilities,
         _two_classes,
         _mixup,
+        _blended_targets,
         _class_weights,
         _momentum,
         _validation,
@@ -44,44 +44,8 @@ def misfits(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
     return [error for check in checks if (error := check(run, origin))]
 
 
-def _model_for_task(run: RunConfig, origin: Origin) -> UserError | None:
-    model = MODELS.get(run.model.target)
-    if model is None or run.task.name in model.tasks:
-        return None
-    suited = sorted({cls.option for cls in MODELS.values() if run.task.name in cls.tasks})
-    return UserError(
-        f"model={origin.choice('model')} cannot do task={run.task.name}, which data={origin.choice('data')} sets",
-        expected=f"a model for {run.task.name}: {', '.join(suited)}, or your own",
-        fix=f"model={suited[0]}, or data for {' or '.join(model.tasks)}",
-    )
-
-
-def _model_for_images(run: RunConfig, origin: Origin) -> UserError | None:
-    model = MODELS.get(run.model.target)
-    if model is None or run.data.image_size is not None or not model.needs_images:
-        return None
-    return UserError(
-        f"model={origin.choice('model')} takes images, but data={origin.choice('data')} gives rows of numbers",
-        where="data.image_size: null",
-        fix="model=mlp, or data with images",
-    )
-
-
-def _model_for_size(run: RunConfig, origin: Origin) -> UserError | None:
-    model = MODELS.get(run.model.target)
-    if model is None or run.data.image_size is None or min(run.data.image_size) >= model.smallest_image:
-        return None
-    size = " x ".join(map(str, run.data.image_size))
-    return UserError(
-        f"model={origin.choice('model')} cannot work with data={origin.choice('data')}: its images are {size}",
-        expected=f"at least {model.smallest_image} x {model.smallest_image} pixels",
-        fix="data.image_size=[28,28], or model=convnet",
-    )
-
-
 def _losses_for_task(run: RunConfig, origin: Origin) -> UserError | None:
-    losses = [term.loss for term in run.loss.terms.values()] if isinstance(run.loss, WeightedSum) else [run.loss]
-    wrong = [loss for loss in losses if isinstance(loss, Loss) and run.task.name not in loss.tasks]
+    wrong = [loss for loss in single_losses(run.loss) if isinstance(loss, Loss) and run.task.name not in loss.tasks]
     if not wrong:
         return None
     return UserError(
@@ -89,6 +53,18 @@ def _losses_for_task(run: RunConfig, origin: Origin) -> UserError | None:
         where=origin.of(("loss",)),
         expected=f"a loss for {run.task.name}; {wrong[0].target} is for {' and '.join(wrong[0].tasks)}",
         fix=f"loss={LOSS_OF_TASK[run.task.name]}",
+    )
+
+
+def _log_probabilities(run: RunConfig, origin: Origin) -> UserError | None:
+    activation = run.model.node().get("output_activation")
+    wants = any(isinstance(loss, NLLLoss) for loss in single_losses(run.loss))
+    if not wants or activation in (None, "log_softmax"):
+        return None
+    return UserError(
+        f"loss={origin.choice('loss')} is of log-probabilities, but model.output_activation={activation} gives none",
+        where=origin.of(("loss",)),
+        fix="model.output_activation=log_softmax, or loss=cross_entropy",
     )
 
 
@@ -110,6 +86,27 @@ def _mixup(run: RunConfig, origin: Origin) -> UserError | None:
         where=origin.of(("regularization", "mixup", "alpha")),
         fix="regularization.mixup.alpha=null",
     )
+
+
+def _blended_targets(run: RunConfig, origin: Origin) -> UserError | None:
+    """Losses that take a class for each sample, but not the shares of classes that blending gives."""
+    if run.regularization.mixup.alpha is None or run.task.name != "classification":
+        return None
+    for loss in single_losses(run.loss):
+        if isinstance(loss, NLLLoss):
+            return UserError(
+                f"loss={origin.choice('loss')} takes one class for a sample, but regularization.mixup gives shares",
+                where=origin.of(("regularization", "mixup", "alpha")),
+                fix="loss=cross_entropy, or regularization.mixup.alpha=null",
+            )
+        ignored = loss.node().get("ignore_index")
+        if isinstance(loss, Loss) and ignored is not None and ignored >= 0:
+            return UserError(
+                f"loss.ignore_index={ignored} leaves a class out, but regularization.mixup gives shares of classes",
+                where=origin.of(("loss", "ignore_index")),
+                fix="loss.ignore_index=-100, or regularization.mixup.alpha=null",
+            )
+    return None
 
 
 def _class_weights(run: RunConfig, origin: Origin) -> UserError | None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from runner.config.sections.data import Data
 from runner.config.sections.init import InitRule
-from runner.config.sections.loss import BCELoss, CrossEntropyLoss, DiceLoss, HuberLoss, NLLLoss, PlainLoss, WeightedSum
+from runner.config.sections.loss import AnyLoss
 from runner.config.sections.model import MODELS
 from runner.config.sections.optimization import SGD, Adam, ConstantSchedule, CosineSchedule, RMSprop, StepSchedule
 from runner.config.sections.regularization import Regularization
@@ -65,7 +65,7 @@ class RunConfig(Node):
     data: Data
     model: Annotated[Target, OneOf(*MODELS.values())]
     init: dict[str, InitRule]
-    loss: Annotated[Target, OneOf(PlainLoss, HuberLoss, BCELoss, NLLLoss, CrossEntropyLoss, DiceLoss, WeightedSum)]
+    loss: AnyLoss
     optimizer: Annotated[Target, OneOf(SGD, Adam, RMSprop)]
     scheduler: Annotated[Target, OneOf(ConstantSchedule, StepSchedule, CosineSchedule)]
     regularization: Regularization

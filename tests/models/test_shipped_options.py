@@ -33,8 +33,10 @@ def model_node(option):
 
 
 def test_the_options_are_these():
-    assert options("model") == ["convnet", "lenet", "mlp", "unet"]
-    assert options("loss") == ["bce", "cross_entropy", "dice", "dice_cross_entropy", "huber", "l1", "mse", "nll"]
+    assert options("model") == ["convnet", "lenet", "mlp", "torchvision", "unet"]
+    assert options("loss") == sorted(
+        ["bce", "binary_focal", "cross_entropy", "dice", "dice_cross_entropy", "focal", "huber", "l1", "mse", "nll"]
+    )
     assert options("init") == sorted(["default", *METHODS])
 
 

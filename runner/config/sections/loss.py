@@ -32,7 +32,7 @@ class BCELoss(Loss):
 
 class NLLLoss(Loss):
     tasks = ("classification", "segmentation")
-    target: Literal["torch.nn.NLLLoss"] = Field(alias="_target_")
+    target: Literal["runner.losses.NLLLoss"] = Field(alias="_target_")
     weight: list[NotNegative] | None
     ignore_index: Int
 
@@ -53,7 +53,23 @@ class DiceLoss(Loss):
     ignore_index: Int
 
 
-SingleLoss = Annotated[Target, OneOf(PlainLoss, HuberLoss, BCELoss, NLLLoss, CrossEntropyLoss, DiceLoss)]
+class FocalLoss(Loss):
+    tasks = ("classification", "segmentation")
+    target: Literal["runner.losses.FocalLoss"] = Field(alias="_target_")
+    gamma: NotNegative
+    weight: list[NotNegative] | None
+    ignore_index: Int
+
+
+class BinaryFocalLoss(Loss):
+    tasks = ("binary", "multilabel")
+    target: Literal["runner.losses.BinaryFocalLoss"] = Field(alias="_target_")
+    gamma: NotNegative
+    alpha: Share | None
+
+
+_SINGLE = (PlainLoss, HuberLoss, BCELoss, NLLLoss, CrossEntropyLoss, DiceLoss, FocalLoss, BinaryFocalLoss)
+SingleLoss = Annotated[Target, OneOf(*_SINGLE)]
 
 
 class Term(Node):
@@ -64,3 +80,11 @@ class Term(Node):
 class WeightedSum(Target):
     target: Literal["runner.losses.WeightedSum"] = Field(alias="_target_")
     terms: Annotated[dict[str, Term], Field(min_length=1)]
+
+
+AnyLoss = Annotated[Target, OneOf(*_SINGLE, WeightedSum)]
+
+
+def single_losses(loss: Target) -> list[Target]:
+    """The losses that a weighted sum adds up; of any other loss, that one."""
+    return [term.loss for term in loss.terms.values()] if isinstance(loss, WeightedSum) else [loss]
