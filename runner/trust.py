@@ -39,6 +39,7 @@ _CLASSES = (
 are made (torch.distributed), or load what somebody else has pickled (torchmetrics.text)."""
 _UNPICKLING = ("torchvision.datasets.lsun.",)
 _FUNCTIONS = (
+    "runner.models.vision.",
     "torch.nn.functional.",
     "torchmetrics.functional.classification.",
     "torchmetrics.functional.regression.",

@@ -60,9 +60,17 @@ class UNet(Model):
     dropout: Share
 
 
+class TorchvisionModel(Model):
+    option = "torchvision"
+    tasks = (*Model.tasks, "segmentation")
+    target: Literal["runner.models.vision.torchvision_model"] = Field(alias="_target_")
+    name: str
+    image_size: Size | None
+
+
 MODELS: dict[str, type[Model]] = {
     target: model
-    for model in (MLP, LeNet, ConvNet, UNet)
+    for model in (MLP, LeNet, ConvNet, UNet, TorchvisionModel)
     for target in get_args(model.model_fields["target"].annotation)
 }
 """The shipped models, by their ``_target_``."""

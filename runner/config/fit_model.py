@@ -1,0 +1,67 @@
+"""Refusing, by name, a model that cannot work with the rest of a configuration."""
+
+from runner.config.origin import Origin
+from runner.config.schema import RunConfig
+from runner.config.sections.model import MODELS, TorchvisionModel
+from runner.errors import UserError, listing, nearest
+from runner.models.choices import SEGMENTATION_NAMES, VISION_NAMES
+
+
+def model_for_task(run: RunConfig, origin: Origin) -> UserError | None:
+    """A shipped model that is made for other tasks."""
+    model = MODELS.get(run.model.target)
+    if model is None or run.task.name in model.tasks:
+        return None
+    suited = sorted({cls.option for cls in MODELS.values() if run.task.name in cls.tasks})
+    return UserError(
+        f"model={origin.choice('model')} cannot do task={run.task.name}, which data={origin.choice('data')} sets",
+        expected=f"a model for {run.task.name}: {', '.join(suited)}, or your own",
+        fix=f"model={suited[0]}, or data for {' or '.join(model.tasks)}",
+    )
+
+
+def model_for_images(run: RunConfig, origin: Origin) -> UserError | None:
+    """A model that takes images, and data that has none."""
+    model = MODELS.get(run.model.target)
+    if model is None or run.data.image_size is not None or not model.needs_images:
+        return None
+    return UserError(
+        f"model={origin.choice('model')} takes images, but data={origin.choice('data')} gives rows of numbers",
+        where="data.image_size: null",
+        fix="model=mlp, or data with images",
+    )
+
+
+def model_for_size(run: RunConfig, origin: Origin) -> UserError | None:
+    """Images that are smaller than the model can work with."""
+    model = MODELS.get(run.model.target)
+    if model is None or run.data.image_size is None or min(run.data.image_size) >= model.smallest_image:
+        return None
+    size = " x ".join(map(str, run.data.image_size))
+    return UserError(
+        f"model={origin.choice('model')} cannot work with data={origin.choice('data')}: its images are {size}",
+        expected=f"at least {model.smallest_image} x {model.smallest_image} pixels",
+        fix="data.image_size=[28,28], or model=convnet",
+    )
+
+
+def torchvision_name(run: RunConfig, origin: Origin) -> UserError | None:
+    """A name that torchvision does not have, or not for this task."""
+    if not isinstance(run.model, TorchvisionModel) or run.model.name is None:
+        return None
+    name, is_segmentation = run.model.name, run.task.name == "segmentation"
+    suited = SEGMENTATION_NAMES if is_segmentation else VISION_NAMES
+    if name in suited:
+        return None
+    known = name in (*VISION_NAMES, *SEGMENTATION_NAMES)
+    close = suited[0] if known else nearest(name, suited)
+    return UserError(
+        f"model.name={name} " + (f"is no model for task={run.task.name}" if known else "is not a model of torchvision"),
+        where=origin.of(("model", "name")),
+        expected=listing(suited, limit=len(SEGMENTATION_NAMES)),
+        nearest=None if known else close,
+        fix=f"model.name={close}" if close else None,
+    )
+
+
+MODEL_CHECKS = (model_for_task, model_for_images, model_for_size, torchvision_name)
