@@ -31,6 +31,7 @@ _EXPECTED = {
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of {le} or less",
     "literal_error": "{expected}",
+    "string_pattern_mismatch": "a name of letters, digits and _",
     "union_tag_invalid": "{expected_tags}",
     "too_short": "at least {min_length} entries",
     "too_long": "at most {max_length} entries",

@@ -7,7 +7,8 @@ from runner.config.fit_model import MODEL_CHECKS
 from runner.config.origin import Origin
 from runner.config.schema import RunConfig
 from runner.config.sections.loss import Loss, NLLLoss, single_losses
-from runner.errors import UserError, nearest
+from runner.config.sections.task import named_metrics
+from runner.errors import UserError, listing, nearest
 
 METRICS = {
     "classification": ("loss", "accuracy", "f1"),
@@ -39,6 +40,7 @@ def misfits(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
         _class_weights,
         _momentum,
         _validation,
+        _metrics,
         _monitor,
     )
     return [error for check in checks if (error := check(run, origin))]
@@ -140,8 +142,32 @@ def _validation(run: RunConfig, origin: Origin) -> UserError | None:
     )
 
 
+def _metrics(run: RunConfig, origin: Origin) -> UserError | None:
+    """Names that torchmetrics does not have, or that the task has already."""
+    if not run.task.metrics:
+        return None
+    where = origin.of(("task", "metrics"))
+    known = sorted(named_metrics(run.task.name, run.task.outputs).keys() - set(METRICS[run.task.name]))
+    for name in run.task.metrics:
+        if name in METRICS[run.task.name]:
+            return UserError(
+                f"task.metrics: task={run.task.name} has a metric called {name} already",
+                where=where,
+                expected="others: it is computed without being named",
+            )
+        if isinstance(run.task.metrics, list) and name not in known:
+            return UserError(
+                f"task.metrics: {name} is not a metric for task={run.task.name} that needs no settings",
+                where=where,
+                expected=listing(known),
+                nearest=nearest(name, known),
+                fix="'task.metrics={NAME: {_target_: torchmetrics.CLASS, SETTING: VALUE}}' for one that needs them",
+            )
+    return None
+
+
 def _monitor(run: RunConfig, origin: Origin) -> UserError | None:
-    metrics = METRICS[run.task.name]
+    metrics = (*METRICS[run.task.name], *(run.task.metrics or ()))
     known = [f"{split}/{name}" for split in ("val", "train") for name in metrics]
     per_class = "dice" in metrics and run.monitor.startswith(("val/dice_", "train/dice_"))
     if run.monitor == "auto" or run.monitor in known or per_class:

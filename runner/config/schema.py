@@ -11,17 +11,11 @@ from pydantic import Field
 from runner.config.sections.data import Data
 from runner.config.sections.init import InitRule
 from runner.config.sections.loss import AnyLoss
-from runner.config.sections.model import MODELS
+from runner.config.sections.model import OneModel
 from runner.config.sections.optimization import SGD, Adam, ConstantSchedule, CosineSchedule, RMSprop, StepSchedule
 from runner.config.sections.regularization import Regularization
+from runner.config.sections.task import Task
 from runner.config.types import Count, Node, OneOf, Positive, Target, Whole
-
-TaskName = Literal["classification", "binary", "multilabel", "regression", "segmentation"]
-
-
-class Task(Node):
-    name: TaskName
-    outputs: Count
 
 
 class Device(Node):
@@ -63,7 +57,7 @@ class RunConfig(Node):
 
     task: Task
     data: Data
-    model: Annotated[Target, OneOf(*MODELS.values())]
+    model: OneModel
     init: dict[str, InitRule]
     loss: AnyLoss
     optimizer: Annotated[Target, OneOf(SGD, Adam, RMSprop)]

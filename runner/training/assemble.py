@@ -13,13 +13,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 import runner
 from runner.build import build
 from runner.config.schema import RunConfig
+from runner.config.sections.task import metric_nodes
 from runner.errors import UserError, nearest
 from runner.models.initialise import initialise
 from runner.tracking.console import Console
 from runner.training.data import Splits, load_data
 from runner.training.devices import Device, choose, prepare_process, require
 from runner.training.lean_torch import spare_dynamo
-from runner.training.metrics import higher_is_better
 from runner.training.parts import Parts
 from runner.training.progress import Monitor, Plan
 from runner.training.randomness import seed_everything
@@ -49,7 +49,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
             note=console.note,
         )
     console.note(f"data     {choices.get('data')}: {splits.describe()}")
-    task = make_task(config.task.name, config.task.outputs, splits.class_names)
+    task = make_task(config.task.name, config.task.outputs, splits.class_names, metric_nodes(config.task))
     seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
     model = make_model(config, choices, device, splits, task)
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
@@ -161,7 +161,7 @@ def make_plan(config: RunConfig, parts: Parts) -> Plan:
             nearest=close,
             fix=f"monitor={close}" if close else None,
         )
-    early = config.regularization.early_stopping
+    early, keep = config.regularization.early_stopping, config.checkpoint.keep_best
     return Plan(
         epochs=config.epochs,
         max_steps=config.max_steps,
@@ -171,5 +171,5 @@ def make_plan(config: RunConfig, parts: Parts) -> Plan:
         save_every_epochs=config.checkpoint.every_epochs,
         save_every_steps=config.checkpoint.every_steps,
         save_every_minutes=config.checkpoint.every_minutes,
-        monitor=Monitor(metric, higher_is_better(metric), early.min_delta, early.patience, config.checkpoint.keep_best),
+        monitor=Monitor(metric, parts.task.higher_is_better(metric), early.min_delta, early.patience, keep),
     )

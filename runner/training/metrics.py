@@ -5,17 +5,16 @@ set whatever the batches were, and adding a batch costs a few small tensor opera
 ``n`` is the number of samples, ``c`` of classes; images add ``(h, w)``.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 
 class Metric(Protocol):
-    """Collects outputs and targets; ``state`` is what a checkpoint keeps."""
+    """Collects outputs and targets of the whole split, whatever the batches are."""
 
-    state: Tensor
     is_count: bool
     """Whether the state counts whole things: it is then the same, to the last bit, in whatever batches they came."""
 
@@ -25,8 +24,26 @@ class Metric(Protocol):
     def compute(self) -> dict[str, float]:
         """The figures of all batches so far, by name. Waits for the device."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint within an epoch keeps, on the CPU. Waits for the device."""
 
-class ConfusionMatrix:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave."""
+
+
+class Summed:
+    """A metric that needs nothing but sums."""
+
+    state: Tensor
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": self.state.cpu()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.state.copy_(state["sums"])
+
+
+class ConfusionMatrix(Summed):
     """Classes of samples: outputs (n, c, ...) against classes (n, ...) of any integer type.
 
     ``state[t, p]`` counts the samples of class ``t`` that were taken for ``p``. Targets below 0, or of
@@ -85,7 +102,7 @@ class SegmentationMetrics(ConfusionMatrix):
         return {"dice": _mean(dice), "iou": _mean(iou), "accuracy": _ratio(hits.sum(), true.sum()).item(), **by_class}
 
 
-class BinaryMetrics:
+class BinaryMetrics(Summed):
     """Yes or no from a logit: accuracy, precision, recall and F1 of class 1.
 
     Outputs (n, 1) or (n,), targets of the same number of elements, 0 or 1. ``state`` is true negatives, false
@@ -111,7 +128,7 @@ class BinaryMetrics:
         }
 
 
-class MultilabelMetrics:
+class MultilabelMetrics(Summed):
     """Several labels a sample, each from its logit: accuracy over all labels, F1 averaged over the labels that occur.
 
     Outputs (n, c), targets (n, c) of 0 and 1. ``state[c]`` is hits, true labels, predicted labels, right answers of c.
@@ -137,7 +154,7 @@ class MultilabelMetrics:
         }
 
 
-class RegressionMetrics:
+class RegressionMetrics(Summed):
     """Mean absolute error, root mean squared error, and R2 (1 - residual / total sum of squares), over all values.
 
     Outputs and targets of the same number of elements. ``state`` is the count, the sums of absolute and of squared

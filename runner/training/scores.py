@@ -125,14 +125,14 @@ class Scores:
             "skipped": self.skipped,
             "loss_sum": self._loss_sum,
             "mark": list(self._at_mark),
-            "metric": self.metric.state.cpu(),
+            "metric": self.metric.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
         self.samples, self.skipped, self._loss_sum = state["samples"], state["skipped"], state["loss_sum"]
         self._at_mark = (state["mark"][0], state["mark"][1])
-        self.metric.state.copy_(state["metric"])
+        self.metric.load_state_dict(state["metric"])
 
 
 def _not_finite(value: float, step: int, indices: Tensor) -> UserError:

@@ -1,7 +1,8 @@
 """What is learnt: for each task its metrics, the monitored one, and how targets meet the raw outputs of a model."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from runner.training.metrics import (
     MultilabelMetrics,
     RegressionMetrics,
     SegmentationMetrics,
+    higher_is_better,
 )
 
 
@@ -34,6 +36,23 @@ class Task:
     monitor: str
     new_metric: Callable[[torch.device], Metric]
     predict: Callable[[Tensor], Tensor]
+    directions: Mapping[str, bool | None] = field(default_factory=dict)
+    """Of the metrics that were added: whether more is better; None where nobody says."""
+
+    def higher_is_better(self, metric: str) -> bool:
+        """The direction of a metric, with its split in front.
+
+        Raises:
+            UserError: If it is not known.
+        """
+        name = metric.rpartition("/")[2]
+        higher = self.directions.get(name, higher_is_better(name))
+        if higher is None:
+            raise UserError(
+                f"monitor={metric}: nobody says whether more of it is better",
+                expected="a metric whose class sets higher_is_better",
+            )
+        return higher
 
     def match(self, targets: Tensor, outputs: Tensor) -> Tensor:
         """Targets in the dtype and shape that the loss wants for these outputs."""
@@ -72,12 +91,45 @@ class Task:
             raise ValueError(f"an output of shape {expected} is expected, the model gave {tuple(output.shape)}")
 
 
-def make_task(name: str, outputs: int, class_names: Sequence[str] = ()) -> Task:
+def make_task(
+    name: str, outputs: int, class_names: Sequence[str] = (), metrics: Mapping[str, Mapping[str, Any]] | None = None
+) -> Task:
     """The task of that name.
 
+    Args:
+        name: As in the configuration.
+        outputs: Numbers (or channels) that the model gives for a sample.
+        class_names: For metrics of each class.
+        metrics: By name, the nodes of metrics of torchmetrics to compute beside those of the task.
+
     Raises:
-        UserError: If there is no such task.
+        UserError: If there is no such task, or a metric does not suit it.
     """
+    task = _plain_task(name, outputs, class_names)
+    return with_added(task, metrics) if metrics else task
+
+
+def with_added(task: Task, nodes: Mapping[str, Mapping[str, Any]]) -> Task:
+    """The task with metrics of torchmetrics beside its own; importing them takes seconds.
+
+    Raises:
+        UserError: If one does not suit the task.
+    """
+    from runner.training import torch_metrics  # only where one is named
+
+    added = torch_metrics.added_metrics(nodes)
+    plain, name = task.new_metric, task.name
+
+    def new_metric(device: torch.device) -> torch_metrics.WithTorchmetrics:
+        empty = {key: metric.clone().to(device) for key, metric in added.items()}
+        return torch_metrics.WithTorchmetrics(plain(device), empty, task.predict, name)
+
+    torch_metrics.try_out(lambda: new_metric(torch.device("cpu")), task.outputs, name)
+    directions = {key: torch_metrics.higher_is_better(key, metric) for key, metric in added.items()}
+    return replace(task, new_metric=new_metric, directions=directions)
+
+
+def _plain_task(name: str, outputs: int, class_names: Sequence[str]) -> Task:
     if name == "classification":
         return Task(name, outputs, "accuracy", lambda device: ClassificationMetrics(outputs, device), _softmax)
     if name == "segmentation":

@@ -257,6 +257,12 @@ def test_a_config_dir_that_is_not_there_is_refused(here: Path) -> None:
             ["loss=focal", "loss.ignore_index=3", "regularization=mixup"],
             "loss.ignore_index=3 leaves a class out, but regularization.mixup gives shares of classes",
         ),
+        (
+            ["task.metrics=[aurok]"],
+            "task.metrics: aurok is not a metric for task=classification that needs no settings",
+        ),
+        (["task.metrics=[f1]"], "task.metrics: task=classification has a metric called f1 already"),
+        (["task.metrics=[auroc]", "monitor=val/aurok"], "monitor=val/aurok is not a metric of task=classification"),
         (["data.order=weighted"], "data.order=weighted needs data.class_weights"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),

@@ -103,6 +103,7 @@ ONLY_FOR_CLASSES: dict[str, list[Typed]] = {
         ["data.order=balanced"],
         ["data.order=weighted", "data.class_weights=[1,2,3,4,5,5,4,3,2,1]", "data.num_samples=75"],
     ],
+    "metrics": [[], ["task.metrics=[auroc,calibration_error,cohen_kappa]"]],
     "mixup": [[], ["regularization.mixup.alpha=0.4"]],
 }
 
