@@ -9,9 +9,9 @@ ABOUT = """
 The MLP 784-512-512-10 on 60,000 images of MNIST's form, batches of 64, SGD with learning rate 0.01, two threads. The
 course's script reads torchvision's dataset through a `DataLoader` with `ToTensor` for each sample and calls `.item()`
 every step. The hand-tuned loop holds the images as float32 in memory, takes a batch with one gather and reads the loss
-once an epoch. runner is `runner train model=mlp data=mnist optimizer=sgd` with `data.split.val=0`, so that it trains on
-the same 60,000; metrics, progress bar, `metrics.csv`, TensorBoard with its pictures and histograms, and the checkpoint
-at the end of the epoch (written to the disk) are all in its time. All three start from the same weights and take the
+once an epoch. runner is `runner train model=mlp data=mnist optimizer=sgd` without validation, so that it trains on the
+same 60,000; metrics, progress bar, `metrics.csv`, TensorBoard with its pictures and histograms, and the checkpoint at
+the end of the epoch (written to the disk) are all in its time. All three start from the same weights and take the
 samples in the same order, so their losses must agree; they train an epoch each in turns, in one process. The first
 epoch of each is not counted.
 """

@@ -102,6 +102,7 @@ def steps(network: str, typed: list[str], blocks: int) -> dict[str, Any]:
     import torch
 
     from runner.data.loader import Batch
+    from scripts.bench.material import png_table
     from scripts.bench.own_loop import own_loop
 
     spec = NETWORKS[network]
@@ -117,15 +118,17 @@ def steps(network: str, typed: list[str], blocks: int) -> dict[str, Any]:
         images = torch.rand(*shape, generator=generator).to(device)
         targets = torch.randint(spec["classes"], target_shape, generator=generator).to(device)
         ready.append(Batch((images,), targets, indices))
-    options = [f"data={data}", f"data.image_size=[{side},{side}]", f"data.batch_size={batch_size}", "optimizer=sgd"]
-    if spec["channels"] == 3:
-        options += ["data.channels=3", "data.normalize={mean:[0.5],std:[0.5]}"]
-        options[0] = "data=shapes"
+    options = [] if "model" in spec else [f"data={data}"]
+    options += [f"data.image_size=[{side},{side}]", f"data.batch_size={batch_size}"]
+    options += ["optimizer=sgd", "data.normalize=null"]
     rates: dict[str, list[float]] = {"by hand, eager": [], "by hand, compiled": [], "by hand, CUDA graph": []}
     own: list[float] = []
     did_not_run: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        _write_model(Path(folder), spec)
+        if "model" in spec:
+            _write_model(Path(folder), spec["model"])
+            table = png_table(Path(folder) / "images", 64)
+            options += ["data=csv_images", f"data.source.csv={table}", f"data.num_classes={spec['classes']}"]
         with own_loop(Path(folder), *options, *spec["typed"], *typed) as loop:
             contenders = {}
             for variant in rates:
@@ -170,12 +173,11 @@ class _Sized:
         return self._make()
 
 
-def _write_model(folder: Path, spec: dict[str, Any]) -> None:
+def _write_model(folder: Path, described: dict[str, Any]) -> None:
     """A model option of the user's own, for a network that runner does not ship."""
-    if "model" in spec:
-        path = folder / "conf" / "model" / "bench_resnet18.yaml"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(spec["model"]))
+    path = folder / "conf" / "model" / "bench_resnet18.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(described))
 
 
 def _by_hand(model: Any, variant: str, example: Any) -> Callable[[Any], object]:

@@ -10,7 +10,7 @@ from scripts.bench.harness import Bench, Result, Table, Target, attempt, ratio, 
 ABOUT = """
 *Steps*: the seconds of a point in TensorBoard and of a row in `metrics.csv`, at the start and at the end of 200,000 of
 them, by runner's own writers. *Runs*: `runner ls` over as many run directories (each with its `status.json`), from
-start to end. *Samples*: an epoch of the MNIST MLP on the first part of the images, divided by the number of samples.
+start to end. *Samples*: an epoch of the MNIST MLP on a part of the images, divided by the number of samples.
 *Parameters*: the stall and the time until durable of runner's checkpoint.
 """
 
