@@ -74,8 +74,10 @@ def of_command(*commands: str) -> list[Shown]:
 
 @pytest.fixture
 def project(tiny_pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with the pictures and all files that the pages say to make."""
+    """The current folder, with the pictures, a run and all files that the pages say to make."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    (tiny_pictures / "outputs/first/checkpoints").mkdir(parents=True)
+    (tiny_pictures / "outputs/first/checkpoints/best.pt").touch()
     for _, file, text in EXAMPLES:
         (tiny_pictures / file).parent.mkdir(parents=True, exist_ok=True)
         (tiny_pictures / file).write_text(text)

@@ -1,5 +1,7 @@
 """Refusing, by name, a model that cannot work with the rest of a configuration."""
 
+from pathlib import Path
+
 from runner.config.origin import Origin
 from runner.config.schema import RunConfig
 from runner.config.sections.model import MODELS, TorchvisionModel
@@ -64,4 +66,23 @@ def torchvision_name(run: RunConfig, origin: Origin) -> UserError | None:
     )
 
 
-MODEL_CHECKS = (model_for_task, model_for_images, model_for_size, torchvision_name)
+def weights_there(run: RunConfig, origin: Origin) -> UserError | None:
+    """Weights to start from, in a file that is not there."""
+    if run.model.weights is None:
+        return None
+    path = Path(run.model.weights).expanduser()
+    if path.is_file():
+        return None
+    best = path / "checkpoints" / "best.pt"
+    around = path.parent.glob("*") if path.parent.is_dir() else ()
+    close = str(best) if best.is_file() else nearest(str(path), [str(file) for file in around if file.is_file()])
+    return UserError(
+        f"model.weights={path}: " + ("it is a folder" if path.is_dir() else "there is no such file"),
+        where=origin.of(("model", "weights")),
+        expected="a state_dict that torch.save wrote, a checkpoint of a run, or .safetensors",
+        nearest=close,
+        fix=f"model.weights={close}" if close else f"model.weights=PATH, seen from {Path.cwd()}",
+    )
+
+
+MODEL_CHECKS = (model_for_task, model_for_images, model_for_size, torchvision_name, weights_there)

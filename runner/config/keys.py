@@ -10,12 +10,15 @@ from typing import Any
 from runner.build import locate, misused, told
 from runner.config.check import Path, dotted, unknown_key
 from runner.config.origin import Origin
+from runner.config.sections.model import AnyModel
 from runner.config.types import shipped_keys
 from runner.errors import UserError
 
 _GIVEN: dict[Path, int] = {("optimizer",): 1}
 """How many arguments the program itself passes first, by the node: an optimizer takes the parameters."""
 _NO_ARGUMENTS = ("_target_", "_partial_")
+_RESERVED: dict[Path, frozenset[str]] = {("model",): AnyModel.reserved}
+"""Keys that no target is called with."""
 
 
 def stray_keys(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
@@ -55,13 +58,14 @@ def _of(path: Path, node: Mapping[str, Any], is_inside: bool, origin: Origin) ->
         origin: Where settings come from.
     """
     known = shipped_keys(node["_target_"])
-    given = [str(key) for key in node if key not in _NO_ARGUMENTS]
+    reserved = _RESERVED.get(path, frozenset())
+    given = [str(key) for key in node if key not in _NO_ARGUMENTS and key not in reserved]
     if known is None or is_inside or origin.is_own((*path, "_target_")):
         return _misuses(path, node, given, origin)
     strange = [key for key in given if key not in known]
     own = [key for key in strange if origin.is_own((*path, key))]
     refused = [unknown_key((*path, key), sorted(known), origin) for key in strange if key not in own]
-    refused += [not_set((*path, key), origin) for key in sorted(known) if key not in given]
+    refused += [not_set((*path, key), origin) for key in sorted(known - reserved) if key not in given]
     return refused or (_misuses(path, node, given, origin) if own else [])
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import PydanticCustomError, core_schema
@@ -40,21 +40,25 @@ class Target(Node):
 
     model_config = ConfigDict(extra="allow", defer_build=True)
 
+    reserved: ClassVar[frozenset[str]] = frozenset()
+    """Keys that are the program's own: what the target is called with does not have them."""
+
     target: str = Field(alias="_target_")
 
     def node(self) -> dict[str, Any]:
         """The plain mapping that ``runner.build.build`` takes."""
-        return self.model_dump(by_alias=True, exclude_unset=True)
+        return self.model_dump(by_alias=True, exclude_unset=True, exclude=set(self.reserved))
 
 
 class OneOf:
     """Annotation of a field that holds one of several shipped targets, or one of the user's own.
 
     A class names its targets with ``target: Literal["package.Class"] = Field(alias="_target_")``. A target that none of
-    them names is accepted with any keys.
+    them names is accepted with any keys; ``own`` has the types of those that it may have like all others.
     """
 
-    def __init__(self, *classes: type[Target]) -> None:
+    def __init__(self, *classes: type[Target], own: type[Target] = Target) -> None:
+        self.own = _with_any_keys(own)
         self.by_target: dict[str, type[Target]] = {}
         for cls in classes:
             targets = get_args(cls.model_fields["target"].annotation)
@@ -68,7 +72,7 @@ class OneOf:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         choices = {target: handler.generate_schema(cls) for target, cls in self.by_target.items()}
-        choices["own"] = handler.generate_schema(Target)
+        choices["own"] = handler.generate_schema(self.own)
         return core_schema.tagged_union_schema(choices, discriminator=self.tag)
 
 

@@ -29,7 +29,7 @@ def freeze(composed: Composed, wanted: Path | None = None) -> RunDirectory:
         config,
         typed=composed.typed,
         choices=composed.choices,
-        provenance=provenance.collect(["runner", *sys.argv[1:]], Path.cwd()),
+        provenance=provenance.collect(["runner", *sys.argv[1:]], Path.cwd(), config["model"].get("weights")),
         exactly=exactly,
     )
 

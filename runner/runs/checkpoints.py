@@ -97,14 +97,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             state = torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise DamagedCheckpointError(
-                f"it holds more than tensors and plain values, and could run code if it were loaded{_named_in(error)}"
+                f"it holds more than tensors and plain values, and could run code if it were loaded{named_in(error)}"
             ) from None
     if not isinstance(state, dict):
         raise DamagedCheckpointError(f"it holds a {type(state).__name__}, not the state of a run")
     return state
 
 
-def _named_in(error: pickle.UnpicklingError) -> str:
+def named_in(error: pickle.UnpicklingError) -> str:
     """What a refused pickle asked for, such as ``posix.system``, where torch's message tells."""
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
     return f": {found[1]}" if found else ""

@@ -1,5 +1,6 @@
 """A run directory: made whole or not at all, and everything that a run needs is in it."""
 
+import json
 import os
 import secrets
 import shutil
@@ -179,10 +180,15 @@ def from_here(path: Path) -> Path:
 def again(old: RunDirectory, command: Sequence[str]) -> RunDirectory:
     """A new run directory beside ``old`` with the same frozen configuration."""
     record = yaml.safe_load(old.overrides_file.read_text())
+    weights = json.loads(old.provenance_file.read_text()).get("weights")
     return create(
         from_here(old.path.resolve().with_name(f"{old.path.resolve().name}-again")),
         old.config(),
         typed=record["typed"],
         choices=record["choices"],
-        provenance={**provenance_of.collect(command, Path.cwd()), "repeats": str(old.path)},
+        provenance={
+            **provenance_of.collect(command, Path.cwd()),
+            "weights": weights,  # of the same content, or the new run does not start
+            "repeats": str(old.path),
+        },
     )

@@ -12,24 +12,45 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from runner.errors import UserError
 from runner.runs.files import write_json
 from runner.runs.status import now
 
 
-def collect(command: Sequence[str], project: Path) -> dict[str, Any]:
+def collect(command: Sequence[str], project: Path, weights: str | None = None) -> dict[str, Any]:
     """What is known when a run directory is made.
 
     Args:
         command: The command line as typed.
         project: The folder of the user's code; its git state is recorded.
+        weights: The file of weights that the run starts from; its digest is recorded.
+
+    Raises:
+        UserError: If there is no such file.
     """
     return {
         "command": list(command),
         "created": now(),
         "directory": str(project),
         "git": git_state(project),
+        "weights": None if weights is None else {"file": weights, "sha256": digest_of(Path(weights).expanduser())},
         "executions": [],
     }
+
+
+def digest_of(weights: Path) -> str:
+    """The SHA-256 of a file of weights, in hex.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    try:
+        with weights.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(
+            f"model.weights={weights} cannot be read: {error.strerror}", expected="the file that the run starts from"
+        ) from error
 
 
 def surroundings(project: Path, folders: Sequence[Path] = ()) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Everything that a run trains with, built and on its device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +44,8 @@ class Parts:
     scaler: torch.amp.GradScaler | None
     skip_nonfinite: bool
     """Leave out updates whose loss is not finite, instead of ending the run."""
+    new_layers: Sequence[str] = ()
+    """Layers that the configuration has put into the model, so that weights from elsewhere need not have them."""
     loss: Callable[[Tensor, Tensor], Tensor] = field(init=False)
     """The mean loss of a batch from its outputs and targets: a scalar."""
     gradient: Gradient = field(init=False)

@@ -25,6 +25,7 @@ from runner.training.progress import Plan, Progress
 from runner.training.randomness import restore_generators
 from runner.training.recorder import Recorder, flatten
 from runner.training.scores import Scores
+from runner.training.start import start_from_file
 from runner.trust import Trust
 
 
@@ -44,7 +45,7 @@ class Session:
         """Go back to the newest good checkpoint: weights, generators, records; or to the start if there is none.
 
         Raises:
-            UserError: If there are checkpoints, but none is whole.
+            UserError: If there are checkpoints, but none is whole; or the weights to start from do not fit.
         """
         saved, damaged = self.saver.store.newest()
         for line in damaged:
@@ -54,6 +55,9 @@ class Session:
         if saved is None:
             self.saver.store.forget_after(0)
             self.tracker.rewind(None)
+            from_file = start_from_file(self.run, self.config.model, self.parts)
+            if from_file is not None:
+                self.tracker.console.note(from_file)
             return Progress(), scores
         self.parts.load_state_dict(saved)
         scores.load_state_dict(saved["scores"])

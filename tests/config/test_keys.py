@@ -158,6 +158,8 @@ def test_arguments_of_an_own_class_are_its_signatures(write: Callable[[str, str]
         "channels": 1,
         "outputs": 10,
         "depth": 2,
+        "weights": None,
+        "weights_except": [],
     }
 
 

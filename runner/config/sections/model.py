@@ -4,11 +4,20 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from runner.config.types import Count, Share, Size, Target, Whole
+from runner.config.types import Count, OneOf, Share, Size, Target, Whole
 from runner.models.choices import ActivationName, PoolName
 
 
-class Model(Target):
+class AnyModel(Target):
+    """What every model has, the user's own as well."""
+
+    reserved = frozenset({"weights", "weights_except"})
+
+    weights: str | None
+    weights_except: list[str]
+
+
+class Model(AnyModel):
     """A shipped model, and what it can be used for."""
 
     option: ClassVar[str]
@@ -74,3 +83,5 @@ MODELS: dict[str, type[Model]] = {
     for target in get_args(model.model_fields["target"].annotation)
 }
 """The shipped models, by their ``_target_``."""
+
+OneModel = Annotated[AnyModel, OneOf(*MODELS.values(), own=AnyModel)]
