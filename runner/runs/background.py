@@ -27,8 +27,15 @@ class BackgroundSaver:
         self._written = threading.Event()
         self._error: BaseException | None = None
 
-    def save(self, state: dict[str, Any], planned: Planned | None) -> None:
+    def save(
+        self, state: dict[str, Any], planned: Planned | None, vet: Callable[[dict[str, Any]], None] = lambda state: None
+    ) -> None:
         """Copy a state and have it written; waits for the write before it, if that is still under way.
+
+        Args:
+            state: What to save.
+            planned: Where in the plan it stands; None for a save on request.
+            vet: Looks at the copy before it is written; what it raises prevents that, and counts as a failed write.
 
         Raises:
             OSError: If the write before it failed.
@@ -38,7 +45,7 @@ class BackgroundSaver:
         copied = self._snapshot.take(state)
         # Not a daemon: the interpreter does not end in the middle of a write.
         self._written.clear()
-        self._thread = threading.Thread(target=self._write, args=(copied, planned), name="checkpoint")
+        self._thread = threading.Thread(target=self._write, args=(copied, planned, vet), name="checkpoint")
         self._thread.start()
 
     def wait(self) -> None:
@@ -52,8 +59,9 @@ class BackgroundSaver:
             error, self._error = self._error, None
             raise error
 
-    def _write(self, state: dict[str, Any], planned: Planned | None) -> None:
+    def _write(self, state: dict[str, Any], planned: Planned | None, vet: Callable[[dict[str, Any]], None]) -> None:
         try:
+            vet(state)
             self.store.save(state, planned, self.check)
         except BaseException as error:
             self._error = error

@@ -6,21 +6,27 @@ from pathlib import Path
 from typing import Any
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replace ``path`` with ``content``: after a crash it holds either the old bytes or the new ones.
+def write_atomic(path: Path, content: bytes, durable: bool = True) -> None:
+    """Replace ``path`` with ``content``: whenever the process is killed, it holds either the old bytes or the new ones.
 
-    The content is flushed to the disk under a temporary name, renamed, and the rename is flushed too.
+    Args:
+        path: The file.
+        content: All of it.
+        durable: Whether that is so after a power cut too: the content is flushed to the disk before it is renamed, and
+            the rename is flushed, which takes milliseconds.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -32,6 +38,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Write ``value`` as readable JSON, atomically."""
-    write_atomic(path, (json.dumps(value, indent=2, default=str) + "\n").encode())
+    write_atomic(path, (json.dumps(value, indent=2, default=str) + "\n").encode(), durable)

@@ -61,9 +61,9 @@ class Status:
         """Note how this execution ended."""
         self.state, self.error, self.ended = state, error, now()
 
-    def write(self, path: Path) -> None:
-        """Replace the file."""
-        write_json(path, asdict(self))
+    def write(self, path: Path, durable: bool = True) -> None:
+        """Replace the file; ``durable`` as for ``write_atomic``."""
+        write_json(path, asdict(self), durable)
 
     @classmethod
     def read(cls, path: Path) -> "Status":

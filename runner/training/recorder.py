@@ -1,8 +1,11 @@
 """What a run writes down while it trains: curves, rows, pictures, status and checkpoints."""
 
 import time
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from runner.errors import UserError
@@ -89,7 +92,7 @@ class Recorder:
         self.tracker.console.end_epoch(EpochRow(progress.epoch, self.plan.epochs, shown, seconds, is_best))
         self.note_place(progress)
         self.status.metrics = flat
-        self.status.write(self.run.status_file)
+        self._write_status()
 
     def append_row(self, progress: Progress, results: Results, lr: float | None, seconds: float | None) -> None:
         """A row of ``metrics.csv``. Every row has the columns of every split, so that the header never changes."""
@@ -115,7 +118,8 @@ class Recorder:
             planned: Whether the plan wants this checkpoint, or the run is about to stop on request.
 
         Raises:
-            UserError: If the loss or a weight is not finite: such a state never takes the place of a good one.
+            UserError: If the loss is not finite, or a weight was not at the save before this one: such a state never
+                takes the place of a good one.
         """
         state = {
             "format": FORMAT,
@@ -126,23 +130,44 @@ class Recorder:
             "tracker": self.tracker.position(),
             "normalize": self.parts.splits.normalize,
         }
-        if not self.parts.is_finite():
-            raise UserError(
-                f"a weight is no longer finite after step {progress.step}",
-                expected="finite numbers; every checkpoint is from before that step",
-                fix="a smaller optimizer.lr, regularization=[clip], or device.precision=fp32",
-            )
         epoch = None if progress.batch else progress.epoch
         ranking = tuple(step for _, step in progress.ranking)
-        self.saver.save(state, Planned(progress.step, epoch, ranking) if planned else None)
+        vet = partial(require_finite, [name for name, _ in self.parts.model.named_parameters()])
+        self.saver.save(state, Planned(progress.step, epoch, ranking) if planned else None, vet)
         self._saved_at = time.monotonic()
         self.status.epoch, self.status.step = progress.epoch, progress.step
         self.status.epoch_seconds = round(self._saved_at - self._epoch_started, 3) if progress.batch else 0.0
-        self.status.write(self.run.status_file)
+        self._write_status()
+
+    def _write_status(self) -> None:
+        """Note how far the run is. Not flushed: after a power cut the status is made anew from the checkpoints."""
+        self.status.write(self.run.status_file, durable=False)
 
     def _scalars(self, values: dict[str, float], step: int) -> None:
         if self.tracker.tensorboard is not None:
             self.tracker.tensorboard.scalars(values, step)
+
+
+def require_finite(weights: Sequence[str], state: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of a model that diverged.
+
+    Args:
+        weights: Names of those that must be finite; buffers may be what they like.
+        state: As it would be saved, on the CPU.
+
+    Raises:
+        UserError: If a weight is infinite or not a number.
+    """
+    for name in weights:
+        # NumPy, which takes one thread and no memory: this runs beside the training.
+        values = state["model"][name].float().numpy()
+        if values.size and not np.isfinite([values.min(), values.max()]).all():
+            raise UserError(
+                f"a weight is no longer finite after step {state['progress']['step']}",
+                where=name,
+                expected="finite numbers; every checkpoint is from before that step",
+                fix="a smaller optimizer.lr, regularization=[clip], or device.precision=fp32",
+            )
 
 
 def _columns(parts: Parts) -> list[tuple[str, str]]:

@@ -39,23 +39,27 @@ FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def with_fault(fault: str, step: int, act: Callable[..., int], *args: Any) -> int:
     """Do something while the loss of one step is wrong; the samples of its last batch are noted in a file."""
-    from runner.training import loop
-    from runner.training.parts import Parts
+    from runner.training import loop, parts
 
-    train_step, loss, steps = loop.train_step, Parts.loss, [0]
+    train_step, of_task, steps = loop.train_step, parts._of_task, [0]
 
-    def counted(parts: Parts, window: list[Batch], progress: Any, *others: Any) -> Any:
+    def counted(parts: Any, window: list[Batch], progress: Any, *others: Any) -> Any:
         steps[0] = progress.step + 1
         if steps[0] == step:
             Path("samples").write_text(json.dumps(window[-1].indices.tolist()))
         return train_step(parts, window, progress, *others)
 
-    def broken(self: Parts, outputs: Tensor, targets: Tensor) -> Tensor:
-        value = loss(self, outputs, targets)
-        return FAULTS[fault](value) if torch.is_grad_enabled() and steps[0] == step else value
+    def breaking(*made_of: Any) -> Any:
+        loss = of_task(*made_of)
+
+        def broken(outputs: Tensor, targets: Tensor) -> Tensor:
+            value = loss(outputs, targets)
+            return FAULTS[fault](value) if torch.is_grad_enabled() and steps[0] == step else value
+
+        return broken
 
     loop.train_step = counted
-    Parts.loss = broken  # type: ignore[method-assign]
+    parts._of_task = breaking
     return act(*args)
 
 
@@ -89,7 +93,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_told_with_its_step_and_sa
     [
         (7, [], "the loss of step 8 is nan"),
         (7, ["regularization.clip_norm=1"], "the loss of step 8 is nan"),
-        (7, ["checkpoint.every_steps=7"], "a weight is no longer finite after step 7"),
+        (7, ["checkpoint.every_steps=7"], "the loss of step 8 is nan"),
         (12, [], "a weight is no longer finite after step 12"),
     ],
     ids=["at the next step", "clipped", "where it would be saved", "at the last step"],
