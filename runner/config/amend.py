@@ -9,6 +9,7 @@ import yaml
 from runner.config.check import mistakes, unknown_key
 from runner.config.origin import Origin
 from runner.config.paths import Places, shipped_conf
+from runner.config.sections.optimization import OPEN_ENDED
 from runner.errors import UserError, UserErrors
 from runner.runs.directory import RunDirectory
 from runner.runs.files import write_atomic
@@ -90,10 +91,11 @@ def _refusal(config: dict[str, Any], key: str, text: str, origin: Origin) -> Use
             expected=f"one of {', '.join(FREE)}",
             fix="runner train starts a new run with it",
         )
-    schedule = config["scheduler"]["_target_"].rpartition(".")[2]
-    if key == "epochs" and schedule not in ("Constant", "Step"):
+    if key == "epochs" and config["scheduler"]["_target_"] not in OPEN_ENDED:
         return UserError(
-            f"{text} would change the past: scheduler={origin.choice('scheduler')} depends on the epochs planned",
+            f"{text} would change the past: the rates of scheduler={origin.choice('scheduler')} so far were for {node} "
+            "epochs in all, and would jump",
+            expected="a scheduler that does not depend on the epochs planned",
             fix="runner train starts a new run with it",
         )
     return None

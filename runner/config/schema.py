@@ -8,14 +8,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from runner.config.sections.adapt import Adapt
 from runner.config.sections.data import Data
 from runner.config.sections.init import InitRule
 from runner.config.sections.loss import AnyLoss
 from runner.config.sections.model import OneModel
-from runner.config.sections.optimization import SGD, Adam, ConstantSchedule, CosineSchedule, RMSprop, StepSchedule
+from runner.config.sections.optimization import AnyOptimizer, AnySchedule
 from runner.config.sections.regularization import Regularization
 from runner.config.sections.task import Task
-from runner.config.types import Count, Node, OneOf, Positive, Target, Whole
+from runner.config.types import Count, Node, Positive, Whole
 
 
 class Device(Node):
@@ -30,6 +31,7 @@ class Device(Node):
 
 class Training(Node):
     accumulate: Count
+    lr_every: Literal["step", "epoch"]
     nonfinite: Literal["stop", "skip"]
     test: bool
 
@@ -58,10 +60,11 @@ class RunConfig(Node):
     task: Task
     data: Data
     model: OneModel
+    adapt: Adapt
     init: dict[str, InitRule]
     loss: AnyLoss
-    optimizer: Annotated[Target, OneOf(SGD, Adam, RMSprop)]
-    scheduler: Annotated[Target, OneOf(ConstantSchedule, StepSchedule, CosineSchedule)]
+    optimizer: AnyOptimizer
+    scheduler: AnySchedule
     regularization: Regularization
     device: Device
     name: Annotated[str, Field(min_length=1)]

@@ -1,29 +1,27 @@
 """From a checked configuration to everything that a run trains with."""
 
-import os
-import traceback
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-import runner
 from runner.build import build
 from runner.config.schema import RunConfig
 from runner.config.sections.task import metric_nodes
 from runner.errors import UserError, nearest
-from runner.models.initialise import initialise
+from runner.models.adapt import lr_factors
 from runner.tracking.console import Console
-from runner.training.data import Splits, load_data
-from runner.training.devices import Device, choose, prepare_process, require
+from runner.training.data import load_data
+from runner.training.devices import choose, prepare_process, require
 from runner.training.lean_torch import spare_dynamo
+from runner.training.model import make_model
+from runner.training.optimizers import make_optimizer
 from runner.training.parts import Parts
 from runner.training.progress import Monitor, Plan
 from runner.training.randomness import seed_everything
-from runner.training.tasks import Task, make_task
+from runner.training.tasks import make_task
 
 
 def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) -> Parts:
@@ -51,7 +49,8 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
     console.note(f"data     {choices.get('data')}: {splits.describe()}")
     task = make_task(config.task.name, config.task.outputs, splits.class_names, metric_nodes(config.task))
     seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
-    model = make_model(config, choices, device, splits, task)
+    made = make_model(config, choices, device, splits, task)
+    model = made.net
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
     epochs = float(config.epochs)
     if config.max_steps is not None:
@@ -64,67 +63,24 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
         compiles=config.device.compile,
         graphs=config.device.cuda_graph,
         loss_fn=build(_with_tensors(config.loss.node()), key="loss").to(device.device),
-        optimizer=make_optimizer(config.optimizer.node(), model, device),
+        optimizer=make_optimizer(
+            config.optimizer.node(),
+            model,
+            device.device,
+            norms_and_biases=config.regularization.norms_and_biases,
+            lr_factors=lr_factors(model, config.adapt.lr or {}),
+        ),
         schedule=build(config.scheduler.node(), key="scheduler"),
+        lr_every=config.training.lr_every,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         splits=splits,
         scaler=device.scaler(),
         skip_nonfinite=config.training.nonfinite == "skip",
+        new_layers=made.new_layers,
+        auxiliary_weights=made.auxiliary_weights,
+        held=made.held,
     )
-
-
-def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, splits: Splits, task: Task) -> nn.Module:
-    """The model on its device, initialised, and tried out on two samples.
-
-    Raises:
-        UserError: If it cannot take these samples or its output does not suit the task.
-    """
-    model: nn.Module = build(config.model.node(), key="model")
-    initialise(model, {name: rule.model_dump() for name, rule in config.init.items()})  # type: ignore[misc]
-    model = model.to(device.device)  # only now, so that the first weights are the same on every device
-    channels_last = config.device.channels_last
-    if any(isinstance(layer, nn.Conv2d) for layer in model.modules()) if channels_last == "auto" else channels_last:
-        model = model.to(memory_format=torch.channels_last)
-        splits.prepare.memory_format = torch.channels_last
-    inputs, targets = splits.prepare(splits.first(splits.train, 2))
-    model.eval()
-    try:
-        with torch.no_grad(), device.autocast():
-            task.check_targets(targets)
-            task.check_output(model(*inputs), targets)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, ValueError, TypeError) as error:
-        shapes = " and ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
-        raise UserError(
-            f"model={choices.get('model')} cannot work with data={choices.get('data')}: a sample has shape {shapes}",
-            where=f"the model says: {_told(error)}",
-            fix="choose another model or data, or set the model's sizes: runner train --help",
-        ) from error
-    return model
-
-
-_FUSED = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW")
-"""Optimizers whose update torch can do in one pass over the weights, on CPUs and on CUDA."""
-
-
-def make_optimizer(node: dict[str, Any], model: nn.Module, device: Device) -> torch.optim.Optimizer:
-    """The optimizer of the weights that are trained, fused where torch can and the configuration does not say."""
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    can = device.device.type in ("cpu", "cuda") and all(weight.is_floating_point() for weight in weights)
-    if can and node["_target_"] in _FUSED and not {"fused", "foreach", "differentiable"} & node.keys():
-        node = {**node, "fused": True}
-    optimizer: torch.optim.Optimizer = build(node, weights, key="optimizer")
-    return optimizer
-
-
-def _told(error: Exception) -> str:
-    """What an exception says, in a line, and the last line of code that is neither torch's nor ours on its way."""
-    said = str(error).strip().partition("\n")[0] or type(error).__name__
-    ours = tuple(f"{Path(module.__file__).parent}{os.sep}" for module in (torch, runner) if module.__file__)
-    theirs = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
-    return f"{said} ({theirs[-1].filename}, line {theirs[-1].lineno}, in {theirs[-1].name})" if theirs else said
 
 
 def averaged(model: nn.Module, decay: float | None) -> AveragedModel | None:

@@ -28,11 +28,11 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
     ``scores`` are those of the running epoch. A checkpoint is saved as the plan says, and whenever the loop is left.
     """
     while not plan.fulfilled(progress):
-        parts.model.train()
+        parts.begin_training()
         recorder.start_epoch(progress)
         batches = parts.splits.train.epoch(progress.epoch, start=progress.batch)
         for window in islice(windows(batches, plan.accumulate), plan.steps_left(progress)):
-            lr = parts.set_lr(progress.step)
+            lr = parts.set_lr(progress.step, progress.history)
             grad_norm = train_step(parts, window, progress, plan.clip_norm, scores)
             progress.step += 1
             progress.batch += len(window)

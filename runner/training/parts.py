@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,9 @@ from torch.optim.swa_utils import AveragedModel
 from runner.training.cuda_graph import GraphedGradient
 from runner.training.data import Splits
 from runner.training.devices import Device
-from runner.training.gradient import Compiled, EagerGradient, Gradient
+from runner.training.gradient import Compiled, EagerGradient, Gradient, Outputs
 from runner.training.lean_torch import plain_step
-from runner.training.schedules import of_update
+from runner.training.schedules import Plateau, of_update
 from runner.training.scores import Scores
 from runner.training.tasks import Task
 
@@ -35,8 +35,10 @@ class Parts:
     """Whether forward and backward pass become one CUDA graph."""
     loss_fn: Callable[[Tensor, Tensor], Tensor]
     optimizer: torch.optim.Optimizer
-    schedule: Callable[[float, float], float]
-    """Factor on the learning rate, from the epochs trained and the epochs planned."""
+    schedule: Callable[[float, float], float] | Plateau
+    """Factor on the learning rate, from the epochs trained and the epochs planned, or from how validation went."""
+    lr_every: Literal["step", "epoch"]
+    """How long the learning rate stays as it was set."""
     epochs: float
     """Epochs planned, with the fraction that ``max_steps`` leaves."""
     steps_per_epoch: int
@@ -46,8 +48,12 @@ class Parts:
     """Leave out updates whose loss is not finite, instead of ending the run."""
     new_layers: Sequence[str] = ()
     """Layers that the configuration has put into the model, so that weights from elsewhere need not have them."""
-    loss: Callable[[Tensor, Tensor], Tensor] = field(init=False)
-    """The mean loss of a batch from its outputs and targets: a scalar."""
+    auxiliary_weights: Sequence[float] = ()
+    """Of the losses of the auxiliary outputs that the model gives in training."""
+    held: Sequence[nn.Module] = ()
+    """Layers that stay in eval mode."""
+    loss: Callable[[Outputs, Tensor], Tensor] = field(init=False)
+    """The mean loss of a batch from its outputs and targets, with that of auxiliary outputs: a scalar."""
     gradient: Gradient = field(init=False)
     evaluated: nn.Module = field(init=False)
     """The model that is evaluated: the averaged one, where there is one."""
@@ -62,7 +68,7 @@ class Parts:
         self.evaluated = self.model if self.averaged is None else self.averaged.module
         forward = self._compiled(self.model)
         self.evaluate = forward if self.averaged is None else self._compiled(self.evaluated)
-        self.loss = _of_task(self.task, self.loss_fn)
+        self.loss = _of_task(self.task, self.loss_fn, self.auxiliary_weights)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         eager = EagerGradient(weights, forward, self.loss, self.device.autocast, self.scaler)
         batch_size = self.splits.train.batch_size
@@ -77,6 +83,12 @@ class Parts:
         loaders = (self.splits.train, self.splits.train_in_order)
         return Compiled(model, [loader.batch_size for loader in loaders])
 
+    def begin_training(self) -> None:
+        """Put the model into training mode, except for what is frozen."""
+        self.model.train()
+        for layer in self.held:
+            layer.eval()
+
     def sample_inputs(self) -> tuple[Tensor, ...]:
         """The inputs of a few training samples, as the model takes them."""
         return self.splits.prepare(self.splits.first(self.splits.train, 2))[0]
@@ -85,18 +97,24 @@ class Parts:
         """Empty scores for an epoch of training or for the evaluation of a split."""
         return Scores(self.task.new_metric(self.device.device), counts_skipped=training and self.skip_nonfinite)
 
-    def is_finite(self) -> bool:
-        """Whether every weight is a finite number. Waits for the device."""
-        return _are_finite([weight.detach() for weight in self.model.parameters()])
-
     def gradients_are_finite(self) -> bool:
         """Whether every gradient is a finite number; a scaler looks after that by itself. Waits for the device."""
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
         return self.scaler is not None or _are_finite(gradients)
 
-    def set_lr(self, step: int) -> float:
-        """Set the learning rate for an update, counted from 0; the rate of the first parameter group is returned."""
-        factor = of_update(self.schedule, step, self.steps_per_epoch, self.epochs)
+    def set_lr(self, step: int, history: Sequence[float] = ()) -> float:
+        """Set the learning rate for an update, and return that of the first parameter group.
+
+        Args:
+            step: The update, counted from 0.
+            history: A score of each epoch so far, of which more is better.
+        """
+        if isinstance(self.schedule, Plateau):
+            factor = self.schedule.after(history)
+        elif self.lr_every == "epoch":
+            factor = of_update(self.schedule, step // self.steps_per_epoch, 1, self.epochs)
+        else:
+            factor = of_update(self.schedule, step, self.steps_per_epoch, self.epochs)
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
         return self.base_lrs[0] * factor
@@ -154,14 +172,19 @@ def _are_finite(tensors: list[Tensor]) -> bool:
     return not numbers or bool(torch.stack(torch._foreach_norm(numbers, ord=float("inf"))).isfinite().all())
 
 
-def _of_task(task: Task, loss_fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+def _of_task(
+    task: Task, loss_fn: Callable[[Tensor, Tensor], Tensor], auxiliary_weights: Sequence[float]
+) -> Callable[[Outputs, Tensor], Tensor]:
     """The loss of outputs against the task's targets.
 
     Not a method of the parts: it would tie them and the gradient into a circle, and the workers of their loaders would
     go on until a garbage collection found it.
     """
 
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        return loss_fn(outputs, task.match(targets, outputs))
+    def loss(outputs: Outputs, targets: Tensor) -> Tensor:
+        if isinstance(outputs, Tensor):
+            return loss_fn(outputs, task.match(targets, outputs))
+        main, *auxiliary = (loss_fn(output, task.match(targets, output)) for output in outputs)
+        return sum((w * one for w, one in zip(auxiliary_weights, auxiliary, strict=True)), start=main)
 
     return loss

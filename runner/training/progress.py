@@ -28,6 +28,8 @@ class Progress:
     """The score of that improvement."""
     results: Results = field(default_factory=dict)
     """The figures of the last completed epoch."""
+    history: list[float] = field(default_factory=list)
+    """The monitored metric after each epoch, its sign turned where less is better: more of it is better."""
     ranking: list[tuple[float, int]] = field(default_factory=list)
     """Score and step of the best epochs, the best first: as many as checkpoints of them are kept."""
 
@@ -39,6 +41,7 @@ class Progress:
         """Complete an epoch with its figures; True when it is the best so far."""
         self.epoch, self.batch, self.results = self.epoch + 1, 0, results
         score = monitor.score(results)
+        self.history.append(score if monitor.higher else -score)
         self.ranking = monitor.ranked([*self.ranking, (score, self.step)])
         if monitor.improves(score, self.counted, by=monitor.min_delta):
             self.counted, self.stale_epochs = score, 0

@@ -1,12 +1,13 @@
 """Learning rates as plain functions of how far training has come: nothing to save, nothing to step.
 
 Each is called with the epochs trained so far (a float: 2.5 is the middle of the third) and the epochs planned, and
-gives the factor on the optimizer's learning rate.
+gives the factor on the optimizer's learning rate. ``Plateau`` alone asks for something else: how validation went.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 def of_update(schedule: Callable[[float, float], float], step: int, steps_per_epoch: int, epochs: float) -> float:
@@ -40,6 +41,27 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class MultiStep:
+    """``gamma`` to the power of the number of ``milestones``, in epochs, that have been reached."""
+
+    milestones: Sequence[float]
+    gamma: float
+
+    def __call__(self, epoch: float, epochs: float) -> float:
+        return float(self.gamma ** sum(milestone <= epoch for milestone in self.milestones))
+
+
+@dataclass(frozen=True, slots=True)
+class Exponential:
+    """``gamma`` to the power of the epochs trained."""
+
+    gamma: float
+
+    def __call__(self, epoch: float, epochs: float) -> float:
+        return float(self.gamma**epoch)
+
+
+@dataclass(frozen=True, slots=True)
 class Cosine:
     """Half a cosine from 1 to ``final`` (Loshchilov and Hutter 2017, equation 5, without restarts).
 
@@ -54,3 +76,60 @@ class Cosine:
             return epoch / self.warmup_epochs
         done = (epoch - self.warmup_epochs) / max(epochs - self.warmup_epochs, 1e-12)
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class OneCycle:
+    """From ``start`` up to 1 over the share ``rise`` of training, and down to ``final`` over the rest.
+
+    Smith and Topin: Super-Convergence, 2018, with one falling part in place of two, as torch has it by default.
+    Momentum stays as it is; the paper lets it fall while the rate rises.
+    """
+
+    rise: float
+    start: float
+    final: float
+    anneal: Literal["cosine", "linear"]
+
+    def __call__(self, epoch: float, epochs: float) -> float:
+        done = min(epoch / epochs, 1.0)
+        if done < self.rise:
+            return self._between(self.start, 1.0, done / self.rise)
+        return self._between(1.0, self.final, (done - self.rise) / max(1 - self.rise, 1e-12))
+
+    def _between(self, begin: float, end: float, share: float) -> float:
+        if self.anneal == "cosine":
+            share = (1 - math.cos(math.pi * share)) / 2
+        return begin + (end - begin) * share
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """Times ``factor`` whenever the monitored metric has not improved for more than ``patience`` epochs.
+
+    An improvement is one by more than ``min_delta`` over the best so far. For ``cooldown`` epochs after a drop none is
+    counted as without improvement. The factor never falls below ``final``.
+    """
+
+    factor: float
+    patience: int
+    min_delta: float
+    cooldown: int
+    final: float
+
+    def after(self, scores: Sequence[float]) -> float:
+        """The factor on the learning rate, from a score of each epoch so far, of which more is better.
+
+        NaN is no improvement.
+        """
+        best, stale, cooling, rate = -math.inf, 0, 0, 1.0
+        for score in scores:
+            if score > best + self.min_delta:
+                best, stale = score, 0
+            else:
+                stale += 1
+            if cooling:
+                cooling, stale = cooling - 1, 0
+            if stale > self.patience:
+                rate, cooling, stale = max(rate * self.factor, self.final), self.cooldown, 0
+        return rate

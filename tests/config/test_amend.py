@@ -98,12 +98,17 @@ def test_a_change_of_the_past_is_refused_with_what_it_was(run: RunDirectory, tex
     assert "fix:      runner train starts a new run with it" in told
 
 
-def test_more_epochs_are_refused_where_the_learning_rate_depended_on_their_number(new_run: NewRun) -> None:
-    told = refused(new_run("scheduler=cosine"), "epochs=20")
-    assert told.startswith("epochs=20 would change the past: scheduler=cosine depends on the epochs planned")
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_more_epochs_are_refused_where_the_learning_rate_depended_on_their_number(
+    new_run: NewRun, schedule: str
+) -> None:
+    told = refused(new_run(f"scheduler={schedule}"), "epochs=20")
+    assert told.startswith(
+        f"epochs=20 would change the past: the rates of scheduler={schedule} so far were for 10 epochs"
+    )
 
 
-@pytest.mark.parametrize("schedule", ["constant", "step"])
+@pytest.mark.parametrize("schedule", ["constant", "step", "multistep", "exponential", "plateau"])
 def test_they_are_welcome_where_it_did_not(new_run: NewRun, schedule: str) -> None:
     run = new_run(f"scheduler={schedule}")
     amend(run, ["epochs=20"], accept)

@@ -62,11 +62,19 @@ FOR_EVERY_TASK: dict[str, list[Typed]] = {
         ["optimizer=adamw"],
         ["optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true"],
         ["optimizer=rmsprop", "optimizer.momentum=0.5"],
+        ["optimizer=adagrad", "optimizer.lr_decay=0.1"],
+        ["optimizer=nadam"],
+        ["optimizer=radam"],
+        ["optimizer=adadelta"],
+        ["optimizer=adamw", "regularization.norms_and_biases=false"],
     ],
     "scheduler": [
         [],
         ["scheduler=step", "scheduler.epochs=1", "scheduler.gamma=0.5"],
         ["scheduler=cosine", "scheduler.warmup_epochs=0.5"],
+        ["scheduler=one_cycle"],
+        ["scheduler=exponential", "training.lr_every=epoch"],
+        ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5", "monitor=train/loss"],
     ],
     "accumulation": [[], ["training.accumulate=2"], ["training.accumulate=3"]],
     "precision": [[], ["device.precision=bf16"]],
@@ -97,6 +105,7 @@ FOR_EVERY_TASK: dict[str, list[Typed]] = {
 }
 
 ONLY_FOR_CLASSES: dict[str, list[Typed]] = {
+    "optimizer of matrices": [[], ["optimizer=muon", "optimizer.ns_steps=2"]],
     "order": [
         [],
         ["data.order=sequential"],

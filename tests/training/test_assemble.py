@@ -76,6 +76,19 @@ def test_the_first_update_of_a_warm_up_moves_the_weights(parts_of: Callable[...,
     assert rates == pytest.approx([0.7 * (step + 1) / 14 for step in range(14)])
 
 
+def test_the_rate_can_be_set_once_an_epoch(parts_of: Callable[..., Parts]) -> None:
+    typed = ("data.batch_size=200", "optimizer.lr=1", "epochs=4", "training.lr_every=epoch")  # 7 updates an epoch
+    halves = parts_of(*typed, "scheduler=exponential", "scheduler.gamma=0.5")
+    assert [halves.set_lr(step) for step in (0, 6, 7, 13, 14, 27)] == pytest.approx([1, 1, 0.5, 0.5, 0.25, 0.125])
+    cosine = parts_of(*typed, "scheduler=cosine")
+    assert [cosine.set_lr(step) for step in (0, 6, 14, 20)] == pytest.approx([1, 1, 0.5, 0.5])
+
+
+def test_a_plateau_is_that_of_the_scores_so_far(parts_of: Callable[..., Parts]) -> None:
+    parts = parts_of("optimizer.lr=1", "scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5")
+    assert [parts.set_lr(100, history) for history in ([], [0.5], [0.5, 0.4], [0.5, 0.4, 0.3])] == [1, 1, 0.5, 0.25]
+
+
 OWN: dict[str, str] = {
     "wrong_size": "return torch.zeros(len(images), 3)",
     "no_tensor": "return [1, 2]",
@@ -117,7 +130,13 @@ def test_the_plan_watches_the_validation_split_or_the_training_split_where_there
 
 @pytest.mark.parametrize(
     ("typed", "fused"),
-    [("optimizer=sgd", True), ("optimizer=adam", True), ("optimizer=adamw", True), ("optimizer=rmsprop", None)],
+    [
+        ("optimizer=sgd", True),
+        ("optimizer=adam", True),
+        ("optimizer=adamw", True),
+        ("optimizer=adagrad", True),
+        ("optimizer=rmsprop", None),
+    ],
 )
 def test_an_optimizer_is_fused_where_torch_can(parts_of: Callable[..., Parts], typed: str, fused: bool | None) -> None:
     parts = parts_of("model.hidden=[8]", "device=cpu", typed)

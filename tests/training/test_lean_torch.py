@@ -20,7 +20,7 @@ sys.exit(code)
 """
 
 
-OTHERS = ["optimizer=sgd", "regularization=[ema,clip]", "device.precision=bf16"]
+OTHERS = ["optimizer=muon", "regularization=[ema,clip]", "device.precision=bf16"]
 
 
 @pytest.mark.parametrize("extra", [[], OTHERS], ids=["default", "others"])

@@ -53,6 +53,11 @@ def test_the_best_epochs_are_ranked_and_of_equals_the_earlier_comes_first() -> N
     assert progress.ranking == [(0.7, 20), (0.7, 30)]
 
 
+def test_the_history_grows_where_the_metric_improves_whatever_its_direction() -> None:
+    assert run_epochs([0.5, 0.7], monitor())[0].history == [0.5, 0.7]
+    assert run_epochs([0.5, 0.7], monitor(higher=False))[0].history == [-0.5, -0.7]
+
+
 def test_nan_is_never_the_best() -> None:
     progress, best = run_epochs([math.nan, 0.1, math.nan], monitor())
     assert best == [False, True, False]

@@ -3,6 +3,8 @@
 import pytest
 from comparing import NewRun, assert_identical, execute, execute_to_the_end, result, stop_at
 
+from runner.config.amend import amend
+
 SMALL = ("epochs=3", "data.batch_size=200", "model.hidden=[16]", "tracking.log_every=2", "tracking.graph=false")
 """Seven steps an epoch on the digits."""
 
@@ -22,6 +24,10 @@ CASES = {
     "balanced order": ["data.order=balanced"],
     "weighted order": ["data.order=weighted", "data.class_weights=[1,2,3,4,5,5,4,3,2,1]", "data.num_samples=900"],
     "two workers": ["data.workers=2"],
+    "Muon, a rate that waits for a plateau, and a metric of torchmetrics": [
+        *("optimizer=muon", "scheduler=plateau", "scheduler.patience=0", "monitor=train/loss"),
+        "task.metrics=[calibration_error]",
+    ],
     "augmentation": ["data.augment=[{_target_:runner.data.augment.Shift,pixels:1,padding:zeros}]"],
 }
 
@@ -37,3 +43,20 @@ def test_a_run_stopped_and_resumed_equals_the_run_left_alone(
     stop_at(monkeypatch, *steps)
     assert execute_to_the_end(stopped) == [75] * len(steps) + [0]
     assert_identical(result(stopped), result(alone))
+
+
+@pytest.mark.parametrize(
+    "scheduler", [["scheduler=exponential"], ["scheduler=plateau", "scheduler.patience=0"]], ids=str
+)
+def test_a_run_that_is_given_more_epochs_is_the_run_that_had_them_from_the_start(
+    new_run: NewRun, scheduler: list[str]
+) -> None:
+    typed = [*SMALL, *scheduler, "optimizer.lr=0.01", "tracking.tensorboard=false"]
+    planned = new_run(*typed)
+    longer = new_run(*typed, "epochs=2")
+    assert execute(planned).exit_code == execute(longer).exit_code == 0
+    amend(longer, ["epochs=3"], lambda config: None)
+    assert execute(longer).exit_code == 0
+    one, other = (result(run)["checkpoints"]["last.pt"] for run in (longer, planned))
+    for part in ("model", "optimizer", "progress"):
+        assert_identical(one[part], other[part], part)

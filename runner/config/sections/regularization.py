@@ -18,6 +18,7 @@ class Mixup(Node):
 
 class Regularization(Node):
     clip_norm: Positive | None
+    norms_and_biases: bool
     ema: Averaging
     mixup: Mixup
     early_stopping: EarlyStopping

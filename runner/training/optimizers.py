@@ -1,0 +1,95 @@
+"""The optimizer of a run, and which weights are held small."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from runner.build import build
+from runner.errors import UserError
+
+_FUSED = {
+    "torch.optim.SGD": ("cpu", "cuda"),
+    "torch.optim.Adam": ("cpu", "cuda"),
+    "torch.optim.AdamW": ("cpu", "cuda"),
+    "torch.optim.Adagrad": ("cpu",),
+}
+"""Optimizers whose update torch can do in one pass over the weights, and on which devices."""
+
+_NORMS = (
+    nn.modules.batchnorm._NormBase,  # batch and instance norms
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+
+
+def make_optimizer(
+    node: dict[str, Any],
+    model: nn.Module,
+    device: torch.device,
+    *,
+    norms_and_biases: bool = True,
+    lr_factors: Mapping[nn.Parameter, float] | None = None,
+) -> torch.optim.Optimizer:
+    """The optimizer of the weights that are trained, fused where torch can and the configuration does not say.
+
+    Args:
+        node: Of the configuration.
+        model: On its device.
+        device: Where it is.
+        norms_and_biases: Whether weight decay is for them too; otherwise they come into a group without.
+        lr_factors: On the learning rate of some weights, which come into groups of their own.
+
+    Raises:
+        UserError: If there are factors, and the configuration gives the optimizer no ``lr``.
+    """
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    can = all(weight.is_floating_point() for weight in weights)
+    own = {"fused", "foreach", "differentiable"} & node.keys()
+    if can and not own and device.type in _FUSED.get(node["_target_"], ()):
+        node = {**node, "fused": True}
+    groups: list[Any] = weights
+    if node.get("weight_decay") and not norms_and_biases:
+        held = held_small(model, norms_and_biases=False)
+        ids = {id(weight) for weight in held}
+        others = [weight for weight in weights if id(weight) not in ids]
+        both = ({"params": held}, {"params": others, "weight_decay": 0.0})
+        groups = [group for group in both if group["params"]]
+    if lr_factors:
+        groups = _by_rate(groups, lr_factors, node.get("lr"))
+    optimizer: torch.optim.Optimizer = build(node, groups, key="optimizer")
+    return optimizer
+
+
+def _by_rate(groups: list[Any], factors: Mapping[nn.Parameter, float], lr: float | None) -> list[dict[str, Any]]:
+    """The same weights, in groups whose learning rates are the factors times ``lr``; those of factor 1 come first."""
+    if lr is None:
+        raise UserError("adapt.lr are factors on optimizer.lr, which is not set", fix="+optimizer.lr=0.001")
+    whole = groups if isinstance(groups[0], dict) else [{"params": groups}]
+    rates = sorted({1.0, *factors.values()}, key=lambda factor: (factor != 1, factor))
+    divided = [
+        {**group, "params": [weight for weight in group["params"] if factors.get(weight, 1.0) == rate], "lr": lr * rate}
+        for rate in rates
+        for group in whole
+    ]
+    return [group for group in divided if group["params"]]
+
+
+def held_small(model: nn.Module, *, norms_and_biases: bool) -> list[nn.Parameter]:
+    """The weights that penalties and weight decay are for, each once, in the order of the model.
+
+    Args:
+        model: Frozen weights do not count.
+        norms_and_biases: Whether the scales and shifts of normalising layers and all biases are among them; without
+            them, so are no other parameters of fewer than two axes, such as learnt factors.
+    """
+    spared = {
+        id(weight)
+        for layer in model.modules()
+        for weight in layer.parameters(recurse=False)
+        if isinstance(layer, _NORMS) or weight.ndim < 2
+    }
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    return weights if norms_and_biases else [weight for weight in weights if id(weight) not in spared]
