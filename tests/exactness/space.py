@@ -46,6 +46,10 @@ CLASSIFIERS: dict[str, Typed] = {
         *(*DIGITS, "model=convnet", "data=digits", "model.widths=[4,4]"),
         *("model.batch_norm=true", "model.dropout=0.2"),
     ],
+    "convnet with an auxiliary output and a frozen block": [
+        *(*DIGITS, "model=convnet", "data=digits", "model.widths=[4,4]"),
+        *("adapt.outputs={block2.conv1: {weight: 0.3}}", "adapt.freeze=[block1.*]"),
+    ],
     "convnet on files": [*PICTURES, "model=convnet", "model.widths=[4]"],
 }
 
@@ -76,6 +80,7 @@ FOR_EVERY_TASK: dict[str, list[Typed]] = {
         ["scheduler=exponential", "training.lr_every=epoch"],
         ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5", "monitor=train/loss"],
     ],
+    "rates by weight": [[], ["adapt.lr={*.bias: 2, output.*: 0.5}"]],
     "accumulation": [[], ["training.accumulate=2"], ["training.accumulate=3"]],
     "precision": [[], ["device.precision=bf16"]],
     "clipping": [[], ["regularization.clip_norm=0.5"]],

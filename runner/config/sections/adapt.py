@@ -1,0 +1,16 @@
+"""The settings of ``adapt``: changes of a model from outside."""
+
+from runner.config.types import Count, Node, NotNegative, Positive, Target
+
+
+class Auxiliary(Node):
+    weight: NotNegative
+    head: Target | None = None
+
+
+class Adapt(Node):
+    replace: dict[str, Target] | None
+    inputs: dict[str, Count] | None
+    outputs: dict[str, Auxiliary] | None
+    freeze: list[str]
+    lr: dict[str, Positive] | None

@@ -1,0 +1,128 @@
+"""The model of a run: built, adapted, initialised, on its device, and tried out on two samples."""
+
+import os
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import runner
+from runner.build import build
+from runner.config.schema import RunConfig
+from runner.config.sections.adapt import Auxiliary
+from runner.errors import UserError
+from runner.models.adapt import HEADS, PixelHead, PooledHead, add_input, add_outputs, freeze, layer_called, outputs_of
+from runner.models.initialise import initialise
+from runner.models.lazy import materialise
+from runner.training.data import Splits
+from runner.training.devices import Device
+from runner.training.tasks import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model and what else training has to know of it."""
+
+    net: nn.Module
+    new_layers: tuple[str, ...]
+    """Layers that the configuration has put in, so that weights from elsewhere need not have them."""
+    auxiliary_weights: tuple[float, ...]
+    """Of the losses of the auxiliary outputs, which the model gives in training after its own."""
+    held: tuple[nn.Module, ...]
+    """Frozen normalising layers, which stay in eval mode."""
+
+
+def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, splits: Splits, task: Task) -> Model:
+    """Build it, change it as ``adapt`` says, and make sure that it can work with the data.
+
+    Its first weights are drawn on the CPU and in this order, so that they are the same on every device.
+
+    Raises:
+        UserError: If it cannot take these samples, its output does not suit the task, or it has no such layers.
+    """
+    net: nn.Module = build(config.model.node(), key="model")
+    samples, targets = splits.prepare(splits.first(splits.train, 2))
+    samples = tuple(values.cpu() for values in samples)
+    adapt = config.adapt
+    replaced, joined, supervised = adapt.replace or {}, adapt.inputs or {}, adapt.outputs or {}
+    for name, node in replaced.items():
+        layer_called(net, name, "adapt.replace")
+        net.set_submodule(name, build(node.node(), key=f"adapt.replace.{name}"))
+    for name, number in joined.items():
+        add_input(net, name, number - 1, samples, widen=name not in replaced)
+    with _explained(choices, samples):
+        materialise(net, samples)
+        if supervised:
+            _supervise(net, supervised, samples, targets, task)
+    initialise(net, {name: rule.model_dump() for name, rule in config.init.items()})  # type: ignore[misc]
+    held = freeze(net, adapt.freeze) if adapt.freeze else []
+    net = _on_device(net, config, device, splits)
+    _try_out(net, choices, device, splits, task)
+    new_layers = (*replaced, *joined, *([HEADS] if supervised else []))
+    return Model(net, new_layers, tuple(one.weight for one in supervised.values()), tuple(held))
+
+
+def _supervise(
+    net: nn.Module, supervised: Mapping[str, Auxiliary], samples: Sequence[Tensor], targets: Tensor, task: Task
+) -> None:
+    """Give the layers that are to have auxiliary outputs their heads."""
+    heads: dict[str, nn.Module] = {}
+    for name, features in outputs_of(net, supervised, samples).items():
+        node = supervised[name].head
+        if node is not None:
+            heads[name] = build(node.node(), key=f"adapt.outputs.{name}.head")
+        elif task.name == "segmentation":
+            heads[name] = PixelHead(features.shape[1], task.outputs, targets.shape[1:])
+        else:
+            heads[name] = PooledHead(features.shape[1], task.outputs)
+        materialise(heads[name], [features])
+        with torch.no_grad():
+            task.check_output(heads[name].eval()(features), targets)
+        heads[name].train()
+    add_outputs(net, {name: heads[name] for name in supervised})
+
+
+def _on_device(net: nn.Module, config: RunConfig, device: Device, splits: Splits) -> nn.Module:
+    net = net.to(device.device)
+    channels_last = config.device.channels_last
+    if any(isinstance(layer, nn.Conv2d) for layer in net.modules()) if channels_last == "auto" else channels_last:
+        net = net.to(memory_format=torch.channels_last)
+        splits.prepare.memory_format = torch.channels_last
+    return net
+
+
+def _try_out(net: nn.Module, choices: Mapping[str, Any], device: Device, splits: Splits, task: Task) -> None:
+    inputs, targets = splits.prepare(splits.first(splits.train, 2))
+    net.eval()
+    with _explained(choices, inputs), torch.no_grad(), device.autocast():
+        task.check_targets(targets)
+        task.check_output(net(*inputs), targets)
+
+
+@contextmanager
+def _explained(choices: Mapping[str, Any], inputs: Sequence[Tensor]) -> Iterator[None]:
+    """What a model raises when it is given samples that it cannot take, told as a mistake of the configuration."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError) as error:
+        shapes = " and ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
+        raise UserError(
+            f"model={choices.get('model')} cannot work with data={choices.get('data')}: a sample has shape {shapes}",
+            where=f"the model says: {_told(error)}",
+            fix="choose another model or data, or set the model's sizes: runner train --help",
+        ) from error
+
+
+def _told(error: Exception) -> str:
+    """What an exception says, in a line, and the last line of code that is neither torch's nor ours on its way."""
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    ours = tuple(f"{Path(module.__file__).parent}{os.sep}" for module in (torch, runner) if module.__file__)
+    theirs = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    return f"{said} ({theirs[-1].filename}, line {theirs[-1].lineno}, in {theirs[-1].name})" if theirs else said
