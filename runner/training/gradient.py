@@ -8,6 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+Outputs = Tensor | tuple[Tensor, ...]
+"""What a model gives in training: its output, or a tuple of that and auxiliary outputs."""
+
 
 class Gradient(Protocol):
     """Fills ``parameter.grad``, which an optimizer step then uses."""
@@ -25,7 +28,7 @@ class Gradient(Protocol):
             share: What part of the samples of the update these are: 1 where there is nothing to accumulate.
 
         Returns:
-            The mean loss of the batch (a scalar, not scaled by ``share``) and the outputs, both without a graph.
+            The mean loss of the batch (a scalar, not scaled by ``share``) and the main output, both without a graph.
         """
         ...
 
@@ -35,8 +38,8 @@ class EagerGradient:
     """Computes as Python goes through the model."""
 
     parameters: Sequence[nn.Parameter]
-    forward: Callable[..., Tensor]
-    loss: Callable[[Tensor, Tensor], Tensor]
+    forward: Callable[..., Outputs]
+    loss: Callable[[Outputs, Tensor], Tensor]
     autocast: Callable[[], AbstractContextManager[object]]
     scaler: torch.amp.GradScaler | None
 
@@ -54,7 +57,8 @@ class EagerGradient:
         if self.scaler is not None:
             part = self.scaler.scale(part)
         part.backward()  # type: ignore[no-untyped-call]
-        return loss.detach(), outputs.detach()
+        main = outputs if isinstance(outputs, Tensor) else outputs[0]
+        return loss.detach(), main.detach()
 
 
 class Compiled:
