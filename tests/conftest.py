@@ -27,19 +27,20 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 @pytest.fixture
 def tiny_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, holding pets/ (a CSV and class folders of images) and cells/ (images with masks)."""
+    """The current folder, holding pets/ (CSV files and class folders of images) and cells/ (images with masks)."""
     from PIL import Image
 
     monkeypatch.chdir(tmp_path)
     generator = np.random.default_rng(0)
-    rows = ["image,label"]
+    rows = ["image,label,wet,dark,age,weight"]
     for number in range(12):
         label = ("cat", "dog")[number % 2]
         picture = Image.fromarray(generator.integers(0, 256, (16, 16, 3), dtype=np.uint8))
         (tmp_path / "pets" / label).mkdir(parents=True, exist_ok=True)
         picture.save(tmp_path / "pets" / label / f"{number}.png")
-        rows.append(f"{label}/{number}.png,{number % 2}")
+        rows.append(f"{label}/{number}.png,{number % 2},{number // 2 % 2},{number // 3 % 2},{number},{number / 8}")
     (tmp_path / "pets" / "label.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "pets" / "table.csv").write_text("age,weight,kind\n" + "".join(f"{n},{n / 2},{n % 2}\n" for n in range(40)))
     for kind in ("image", "label"):
         (tmp_path / "cells" / kind).mkdir(parents=True)
         for number in range(6):

@@ -11,7 +11,7 @@ from runner.config.origin import Origin
 from runner.data.source import Facts
 from runner.errors import UserError
 
-STAND_INS = {"channels": 1, "image_size": [1, 1], "num_classes": 1}
+STAND_INS = {"channels": 1, "image_size": [1, 1], "num_classes": 1, "num_features": 1, "num_values": 1}
 """The keys that can be asked, each with a valid value: it takes the place of one that could not be asked, so that the
 mistakes told are those that were made."""
 

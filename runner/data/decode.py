@@ -18,7 +18,7 @@ import io
 import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -26,6 +26,8 @@ from PIL import Image, UnidentifiedImageError
 from runner.data.quick import content_of, pixels_of
 from runner.data.source import Array, Size
 
+Fit = Literal["stretch", "crop"]
+"""How images of another shape are brought to the size of a sample: see ``resize``."""
 VERSION = 1
 """To be raised whenever a change of the code gives other pixels for a file: what was kept is not used any more then."""
 
@@ -117,8 +119,16 @@ def with_channels(pixels: Array, channels: int) -> Array:
     return np.stack(colours)
 
 
-def resize(image: Array, size: Size) -> Array:
-    """An image (C, H, W) at another (height, width): bilinear, and smoothed before it is made smaller."""
+def resize(image: Array, size: Size, fit: Fit = "stretch") -> Array:
+    """An image (C, H, W) at another (height, width): bilinear, and smoothed before it is made smaller.
+
+    Args:
+        image: uint8, uint16 or float32.
+        size: Height and width.
+        fit: ``stretch`` changes the proportions where they differ; ``crop`` keeps them: the largest middle part with
+            the proportions of ``size`` is resized.
+    """
+    image = _covering(image, size) if fit == "crop" else image
     if image.shape[1:] == size:
         return image
     planes = image if image.dtype == np.uint8 else image.astype(np.float32)
@@ -126,9 +136,19 @@ def resize(image: Array, size: Size) -> Array:
     return resized if image.dtype.kind == "f" else np.rint(resized).astype(image.dtype)
 
 
-def resize_mask(mask: Array, size: Size) -> Array:
-    """A mask (H, W) at another (height, width): each pixel takes the value of the nearest one."""
+def resize_mask(mask: Array, size: Size, fit: Fit = "stretch") -> Array:
+    """A mask (H, W) at another (height, width): each pixel takes the value of the nearest one. ``fit``: as above."""
+    mask = _covering(mask, size) if fit == "crop" else mask
     return mask if mask.shape == size else _resized(mask, size, Image.Resampling.NEAREST)
+
+
+def _covering(pixels: Array, size: Size) -> Array:
+    """The largest middle part of (..., H, W) with the proportions of a size, to the pixel."""
+    height, width = pixels.shape[-2:]
+    scale = min(height / size[0], width / size[1])
+    h, w = min(height, round(size[0] * scale)), min(width, round(size[1] * scale))
+    top, left = (height - h) // 2, (width - w) // 2
+    return pixels[..., top : top + h, left : left + w]
 
 
 def _resized(plane: Array, size: Size, resampling: Image.Resampling) -> Array:

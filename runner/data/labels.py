@@ -1,4 +1,4 @@
-"""From labels as they are written to class numbers."""
+"""From labels as they are written to targets: class numbers, values, or a row of 0 and 1."""
 
 import re
 from collections.abc import Sequence
@@ -7,28 +7,80 @@ from typing import NamedTuple
 import numpy as np
 
 from runner.data.source import Array
-from runner.errors import listing
+from runner.data.table import numbers_of
+from runner.errors import UserError, listing
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+_DECIMAL = re.compile(r"[+-]?\d+\.\d*[1-9]\d*")
 
 
-class Classes(NamedTuple):
-    """Class numbers of a list of labels."""
+class Labels(NamedTuple):
+    """Targets of a list of labels.
+
+    N: labels, K: values for each.
+    """
 
     targets: Array
-    """(N,) int64; -1 where the label is not valid."""
+    """Classes (N,) int64, -1 where the label is not valid; or values (N,) or (N, K) float32."""
     names: tuple[str, ...]
-    """Empty where the labels are numbers."""
+    """Of the classes; empty where they have none."""
     problems: dict[int, str]
     """What is wrong with a label, by its place in the list."""
+    num_classes: int | None
+    """Of the names, or up to the largest number, or K labels of yes and no; None for values."""
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes: of the names, or up to the largest number."""
-        return len(self.names) or int(self.targets.max()) + 1
+    def num_values(self) -> int:
+        """Numbers for each label."""
+        return 1 if self.targets.ndim == 1 else self.targets.shape[1]
 
 
-def number_classes(labels: Sequence[str], order: Sequence[str] | None = None) -> Classes:
+def read_labels(
+    cells: Sequence[Sequence[str]], task: str, titles: Sequence[str], key: str, order: Sequence[str] | None = None
+) -> Labels:
+    """What the labels mean for a task.
+
+    Args:
+        cells: The texts in the columns of the labels, for each sample.
+        task: ``classification`` and ``binary`` take classes, ``multilabel`` a column of 0 and 1 for each label,
+            ``regression`` columns of numbers.
+        titles: What the columns are called.
+        key: The setting that names the columns.
+        order: As in ``number_classes``.
+
+    Raises:
+        UserError: If the task takes other labels than these.
+    """
+    if task in ("classification", "binary"):
+        if len(titles) != 1:
+            raise UserError(
+                f"{key} names {len(titles)} columns, and task={task} takes one",
+                fix=f"{key}={titles[0] if titles else 'COLUMN'}, or task=multilabel, or task=regression",
+            )
+        return _as_classes([row[0] for row in cells], task, titles[0], key, order)
+    if task not in ("multilabel", "regression"):
+        raise UserError(f"task={task} cannot be learnt from labels in a table", fix="data=mask_folder")
+    values, problems = numbers_of(cells)
+    if task == "regression":
+        return Labels(values[:, 0] if len(titles) == 1 else values, (), problems, None)
+    for index in np.flatnonzero(~np.isin(values, (0, 1)).all(axis=1)).tolist():
+        problems.setdefault(index, f"{listing(cells[index])} are not 0 or 1 for each label")
+    return Labels(values, tuple(titles), problems, len(titles))
+
+
+def _as_classes(labels: list[str], task: str, title: str, key: str, order: Sequence[str] | None) -> Labels:
+    classes = number_classes(labels, order)
+    decimals = [labels[index] for index in classes.problems if _DECIMAL.fullmatch(labels[index])]
+    if order is None and 2 * len(decimals) > len(labels):
+        raise UserError(
+            f"{key}={title}: the labels are decimal numbers ({listing(decimals, limit=3)})",
+            expected=f"for task={task} classes: whole numbers from 0, or names",
+            fix="task=regression, or the column of the classes",
+        )
+    return classes
+
+
+def number_classes(labels: Sequence[str], order: Sequence[str] | None = None) -> Labels:
     """Give every label its class number.
 
     Whole numbers are classes as they stand, from 0; names are sorted and numbered. Where at least half of the labels
@@ -51,10 +103,11 @@ def number_classes(labels: Sequence[str], order: Sequence[str] | None = None) ->
         elif number < 0 or not number.is_integer():
             problems[index] = f"the label {label} is no class, which is a whole number from 0"
     targets = [-1 if index in problems else int(number or 0) for index, number in enumerate(numbers)]
-    return Classes(np.array(targets, dtype=np.int64), (), problems)
+    classes = np.array(targets, dtype=np.int64)
+    return Labels(classes, (), problems, (int(classes.max()) + 1) or None)
 
 
-def _by_name(labels: Sequence[str], names: tuple[str, ...]) -> Classes:
+def _by_name(labels: Sequence[str], names: tuple[str, ...]) -> Labels:
     number_of = {name: number for number, name in enumerate(names)}
     problems = {
         index: f"the label '{label}' is none of {listing(names)}" if label else "it has no label"
@@ -62,4 +115,4 @@ def _by_name(labels: Sequence[str], names: tuple[str, ...]) -> Classes:
         if label not in number_of
     }
     targets = np.array([number_of.get(label, -1) for label in labels], dtype=np.int64)
-    return Classes(targets, names, problems)
+    return Labels(targets, names, problems, len(names) or None)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.data.decode import read_image, resize
+from runner.data.decode import Fit, read_image, resize
 from runner.data.files import Broken, attempt, decode_each, difference, report
 from runner.data.source import Array, Lazy, Progress, Put, Samples, Size, silent
 from runner.errors import UserError
@@ -113,7 +113,12 @@ class FileRows:
 
 
 def images_of(
-    files: Sequence[Path], names: Sequence[str], folder: Path, channels: int, image_size: Size | None
+    files: Sequence[Path],
+    names: Sequence[str],
+    folder: Path,
+    channels: int,
+    image_size: Size | None,
+    fit: Fit = "stretch",
 ) -> FileRows:
     """The images (N, C, H, W) of as many files.
 
@@ -123,9 +128,10 @@ def images_of(
         folder: Where they are.
         channels: 1, 3 or 4.
         image_size: Height and width to bring them to; None: as they are.
+        fit: How they are brought to it.
     """
-    recipe = {"folder": os.path.realpath(folder), "channels": channels, "image_size": image_size}
-    return FileRows(names, partial(_image, files, channels, image_size), recipe)
+    recipe = {"folder": os.path.realpath(folder), "channels": channels, "image_size": image_size, "fit": fit}
+    return FileRows(names, partial(_image, files, channels, image_size, fit), recipe)
 
 
 def hold(samples: Samples, progress: Progress) -> Samples:
@@ -149,7 +155,7 @@ def hold(samples: Samples, progress: Progress) -> Samples:
     return replace(samples, inputs=tuple(held(values) for values in samples.inputs), targets=held(samples.targets))
 
 
-def _image(files: Sequence[Path], channels: int, image_size: Size | None, index: int) -> Array:
+def _image(files: Sequence[Path], channels: int, image_size: Size | None, fit: Fit, index: int) -> Array:
     """The image of a file as its only row, (1, C, H, W)."""
     image = read_image(files[index], channels)
-    return (image if image_size is None else resize(image, image_size))[np.newaxis]
+    return (image if image_size is None else resize(image, image_size, fit))[np.newaxis]

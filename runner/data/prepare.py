@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from runner.data.augment import Augmentation
+from runner.data.cutmix import Blend
 from runner.data.loader import Batch
-from runner.data.mixup import Mixup
 from runner.data.random import Draws
 from runner.errors import UserError
 
@@ -21,15 +21,16 @@ class Prepare:
     """Prepares batches, every one by itself: the result depends on (seed, epoch, samples) alone.
 
     Images, whole numbers in the store, are float32 of 0 to 1 afterwards, as torchvision's ``ToTensor`` gives them.
-    Augmentation and normalisation concern the first input, where it is an image; features stay as they are.
+    Normalisation concerns the first input, and augmentation too, where it is an image.
 
     Args:
-        mean: Subtracted from each channel, on the scale of 0 to 1. One value, or one for each channel. None: nothing.
+        mean: Subtracted from each channel of an image (on the scale of 0 to 1) or a signal, or from each feature. One
+            value, or one for each. None: nothing.
         std: Divided by afterwards; likewise.
         augment: Applied in this order, in training only.
         seed: Decides the augmentation, together with the epoch and the sample.
         device: Where the model is.
-        mixup: Blends the first input and the classes of a training batch, after all else.
+        blend: Blends the first input and the classes of a training batch, after all else.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Prepare:
         augment: Sequence[Augmentation] = (),
         seed: int = 0,
         device: torch.device | str = "cpu",
-        mixup: Mixup | None = None,
+        blend: Blend | None = None,
     ) -> None:
         self._device = torch.device(device)
         self._mean = _per_channel("mean", mean, self._device)
@@ -48,7 +49,7 @@ class Prepare:
         self._seed = seed
         self.memory_format = torch.contiguous_format
         """Of the images; ``torch.channels_last`` suits convolutions."""
-        self._mixup = mixup
+        self._blend = blend
 
     def __call__(self, batch: Batch, epoch: int = 0, training: bool = False) -> tuple[tuple[Tensor, ...], Tensor]:
         """Inputs and targets on the device.
@@ -60,24 +61,25 @@ class Prepare:
 
         Returns:
             Inputs: images (B, C, H, W) float32, features (B, F) float32. Targets: classes (B,) or masks (B, H, W)
-            int64, values float32; with mixup the shares of the classes (B, K) float32.
+            int64, values float32; with a blend the shares of the classes (B, K) float32.
 
         Raises:
             UserError: If mean or std do not fit to the channels.
         """
         # Moved first and converted there: whole numbers are a quarter of the bytes.
-        first, *others = (self._convert(values.to(self._device, non_blocking=True)) for values in batch.inputs)
+        inputs = [self._convert(values.to(self._device, non_blocking=True)) for values in batch.inputs]
+        # What follows works in place, and must not change the store.
+        first, *others = inputs[0] if inputs[0] is not batch.inputs[0] else inputs[0].clone(), *inputs[1:]
         targets = batch.targets.to(self._device, non_blocking=True)
-        if first.ndim == 4:
-            if training and self._augment:
-                first, targets = self._augmented(first, targets, batch.indices, epoch)
-            if self._mean is not None:
-                first.sub_(_fitting(self._mean, first, "mean"))
-            if self._std is not None:
-                first.div_(_fitting(self._std, first, "std"))
+        if training and self._augment and first.ndim == 4:
+            first, targets = self._augmented(first, targets, batch.indices, epoch)
+        if self._mean is not None:
+            first.sub_(_fitting(self._mean, first, "mean"))
+        if self._std is not None:
+            first.div_(_fitting(self._std, first, "std"))
         targets = targets if targets.is_floating_point() else targets.long()
-        if training and self._mixup is not None:
-            first, targets = self._mixup(first, targets, batch.indices, epoch)
+        if training and self._blend is not None:
+            first, targets = self._blend(first, targets, batch.indices, epoch)
         return (first, *others), targets
 
     def _convert(self, values: Tensor) -> Tensor:
@@ -98,18 +100,21 @@ class Prepare:
 
 
 def _per_channel(key: str, values: Sequence[float] | None, device: torch.device) -> Tensor | None:
-    """(C, 1, 1) float32; None where dividing or subtracting would change nothing."""
+    """(C,) float32; None where dividing or subtracting would change nothing."""
     if values is None:
         return None
     if key == "std" and not all(value > 0 for value in values):
         raise UserError(f"data.normalize.std={list(values)}", expected="numbers above 0")
-    return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
-def _fitting(values: Tensor, images: Tensor, key: str) -> Tensor:
-    if len(values) not in (1, images.shape[1]):
+def _fitting(values: Tensor, inputs: Tensor, key: str) -> Tensor:
+    """The values in a shape that meets the channels or features of the inputs."""
+    if len(values) not in (1, inputs.shape[1]):
+        meant = {4: "images", 3: "signals"}.get(inputs.ndim)
+        whose = f"the {meant} have {inputs.shape[1]} channels" if meant else f"there are {inputs.shape[1]} features"
         raise UserError(
-            f"data.normalize.{key} has {len(values)} values, and the images have {images.shape[1]} channels",
-            expected="one value, or one for each channel",
+            f"data.normalize.{key} has {len(values)} values, and {whose}",
+            expected="one value, or one for each",
         )
-    return values
+    return values.view(-1, *(1,) * (inputs.ndim - 2))

@@ -82,7 +82,7 @@ class Weighted:
         self._replacement = replacement
         drawable = int((weights > 0).sum())
         if not drawable:
-            raise UserError("data.class_weights leaves no sample that could be drawn", expected="a weight above 0")
+            raise UserError("the weights leave no sample that could be drawn", expected="a weight above 0")
         if not replacement and drawable < self._count:
             raise UserError(
                 f"data.num_samples={self._count}, but only {drawable} samples have a weight above 0",

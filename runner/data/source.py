@@ -1,6 +1,6 @@
 """What a source of samples is: what it knows beforehand, and what it gives when it is read.
 
-N: samples, C: channels, H: height, W: width, F: features, K: values for a sample.
+N: samples, C: channels, H: height, W: width, L: length, F: features, K: values for a sample.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -73,12 +73,16 @@ class Facts:
     """What a model must know before a sample is read; taken from headers and folder listings alone."""
 
     channels: int | None
-    """Channels of an image, or the number of features."""
+    """Channels of an image or a signal, or the number of features: of the first input."""
     image_size: Size | None
-    """Height and width; None for features."""
+    """Height and width; None for features and signals."""
     num_classes: int | None
     """None where there are no classes, or where only reading everything would tell."""
     class_names: tuple[str, ...] = ()
+    num_features: int | None = None
+    """Numbers in the row of features that comes as a second input; None where there is none."""
+    num_values: int | None = 1
+    """Numbers to be predicted of a sample, where targets are values."""
 
 
 @dataclass(slots=True)
@@ -90,7 +94,7 @@ class Samples:
     """
 
     inputs: tuple[Array | Lazy, ...]
-    """Images (N, C, H, W) uint8, uint16 or float32; features (N, F) float32."""
+    """Images (N, C, H, W) uint8, uint16 or float32; signals (N, C, L) float32; features (N, F) float32."""
     targets: Array | Lazy
     """Classes (N,) int64; masks (N, H, W) uint8; values (N,) or (N, K) float32. Classes are never lazy."""
     names: Sequence[str] | None = None
@@ -187,7 +191,11 @@ class Streaming(Source, Protocol):
         ...
 
 
-_INPUT_KINDS = {"images (N, C, H, W)": (4, ("uint8", "uint16", "float32")), "features (N, F)": (2, ("float32",))}
+_INPUT_KINDS = {
+    "images (N, C, H, W)": (4, ("uint8", "uint16", "float32")),
+    "signals (N, C, L)": (3, ("float32",)),
+    "features (N, F)": (2, ("float32",)),
+}
 _TARGET_KINDS = {
     "classes (N,)": (1, ("int64",)),
     "masks (N, H, W)": (3, ("uint8",)),

@@ -29,6 +29,8 @@ def split(
     test: Share | None = 0.15,
     seed: int = 0,
     stratify: bool | None = None,
+    folds: int | None = None,
+    fold: int = 0,
 ) -> Split:
     """Divide the samples.
 
@@ -41,6 +43,9 @@ def split(
         test: Share for the test; 0: none; None: the official test part, or none if there is no such part.
         seed: Decides which samples are drawn; counts modulo 2**32.
         stratify: Draw the same fraction from every class, to rounding. None: where targets are classes.
+        folds: Divide all that is not for the test into so many folds of equal size, to one sample, and validate on one
+            of them, whatever ``val`` says. None: no folds.
+        fold: Which one, from 0.
 
     Raises:
         UserError: If a share is not valid, no training samples are left, or a part lacks a class.
@@ -51,7 +56,9 @@ def split(
 
     official_test = units.official("test")
     test_units = official_test if test != 0 and len(official_test) else units.draw("test", test or 0)
-    if val == "test":
+    if folds is not None:
+        val_units = units.fold(fold, folds)
+    elif val == "test":
         if not len(test_units):
             raise UserError("data.split.val=test, but there is no test part", fix="data.split.test=0.15")
         val_units = test_units
@@ -81,6 +88,20 @@ class _Units:
         self._rank = np.random.RandomState(seed % 2**32).permutation(len(first))
         self.pool: Array = np.arange(len(first)) if self._official is None else self.official("train")
         self._size = len(self.pool)
+
+    def fold(self, number: int, folds: int) -> Array:
+        """Take one of several folds out of the pool, to which an official validation part belongs as well."""
+        self.pool = np.union1d(self.pool, self.official("val"))
+        if folds > len(self.pool):
+            raise UserError(
+                f"data.folds={folds}, but there are {len(self.pool)} samples to divide",
+                expected=f"2 to {len(self.pool)}",
+            )
+        # Dealt out like cards, stratum by stratum: each fold gets its share of each to one sample, and of all as well.
+        shuffled = self.pool[np.lexsort((self._rank[self.pool], self._strata[self.pool]))]
+        drawn: Array = np.sort(shuffled[number::folds])
+        self.pool = np.setdiff1d(self.pool, drawn)
+        return drawn
 
     def official(self, part: str) -> Array:
         """The units of an official part."""

@@ -11,12 +11,13 @@ import torch
 from runner.build import build
 from runner.config.sections.data import Data
 from runner.data.cache import keep
+from runner.data.cutmix import blending
 from runner.data.disk_cache import DiskCache, Note, default_root
 from runner.data.fingerprint import of_arrays
+from runner.data.listed import sample_weights, subset_of
 from runner.data.loader import Batch, Batches, TensorStore
-from runner.data.mixup import Mixup
 from runner.data.prepare import Prepare
-from runner.data.sampler import Order, class_weighted
+from runner.data.sampler import Order, Weighted, class_weighted
 from runner.data.source import Array, Lazy, Progress, Samples, Streaming
 from runner.data.split import split
 from runner.data.stats import channel_stats
@@ -67,6 +68,7 @@ def load_data(
     progress: Progress,
     *,
     mixup_alpha: float | None = None,
+    cutmix_alpha: float | None = None,
     note: Note = lambda line: None,
 ) -> Splits:
     """Read, divide and batch the data of a run.
@@ -77,6 +79,7 @@ def load_data(
         device: Where the model is.
         progress: Told how many files are read.
         mixup_alpha: How training samples are blended; None = not at all.
+        cutmix_alpha: How parts of them are pasted into each other; None = not at all.
         note: Told in a line why it takes longer than usual.
 
     Raises:
@@ -98,7 +101,17 @@ def load_data(
             expected="classes are numbered from 0",
             fix=f"data.num_classes={samples.classes.max() + 1}",
         )
-    parts = split(samples, config.split.val, config.split.test, config.split.seed, config.split.stratify)
+    parts = split(
+        samples,
+        config.split.val,
+        config.split.test,
+        config.split.seed,
+        config.split.stratify,
+        config.folds,
+        config.fold or 0,
+    )
+    if config.subset is not None:
+        parts = parts._replace(train=subset_of(parts.train, config.subset, len(samples)))
     store = TensorStore(samples)
 
     def batches(indices: np.ndarray[tuple[int], np.dtype[np.int64]], training: bool) -> Batches | None:
@@ -134,7 +147,7 @@ def load_data(
             augment=augment,
             seed=seed,
             device=device,
-            mixup=Mixup(mixup_alpha, config.num_classes or 0, seed) if mixup_alpha else None,
+            blend=blending(mixup_alpha, cutmix_alpha, config.num_classes or 0, seed),
         ),
         as_pictures=Prepare(augment=augment, seed=seed),
         normalize=normalize,
@@ -151,10 +164,13 @@ def _cache_root(config: Data) -> Path:
 def _order(config: Data, samples: Samples, indices: Array) -> str | Order:
     if config.order not in ("balanced", "weighted"):
         return config.order
+    if config.order == "weighted" and config.sample_weights is not None:
+        weights = torch.from_numpy(sample_weights(config.sample_weights, len(samples))[indices])
+        return Weighted(weights, config.num_samples, config.replacement)
     if not samples.has_classes:
         raise UserError(f"data.order={config.order}, but the targets are not classes", fix="data.order=random")
-    weights = None if config.order == "balanced" else config.class_weights
-    return class_weighted(samples.classes[indices], weights, config.num_samples, config.replacement)
+    per_class = None if config.order == "balanced" else config.class_weights
+    return class_weighted(samples.classes[indices], per_class, config.num_samples, config.replacement)
 
 
 def _normalize(

@@ -62,6 +62,7 @@ NEEDS = {
     "l1": ["task=regression"],
     "huber": ["task=regression"],
     "csv_images": ["data.source.csv=pets/label.csv"],
+    "tensors": ["data.source.file=pets/table.csv"],
     "image_folder": ["data.source.root=pets"],
     "mask_folder": ["model=unet", "data.source.images=cells/image", "data.source.masks=cells/label"],
     "cats_and_dogs": ["data.source.csv=pets/label.csv"],

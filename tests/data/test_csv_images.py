@@ -1,5 +1,6 @@
 import os
 
+import numpy as np
 import pytest
 
 from runner.data.sources.csv_images import CsvImages
@@ -67,7 +68,7 @@ def test_delimiter_header_extension_and_folder_can_be_set(images, write_file, tm
 
 def test_the_extension_is_added_only_where_it_is_missing(images, write_file):
     table = write_file("t.csv", "file,label\na,1\nb.PNG,0\nc.png,0\n")
-    assert CsvImages(table, extension=".png")._table.names == ["a.png", "b.PNG", "c.png"]
+    assert CsvImages(table, extension=".png")._names == ["a.png", "b.PNG", "c.png"]
 
 
 def test_a_byte_order_mark_blank_rows_and_blanks_do_not_matter(images, write_file):
@@ -195,5 +196,89 @@ def test_absolute_names_out_of_the_folder_are_refused_with_the_folder_that_they_
 
 def test_labels_that_are_decimals_are_refused_as_no_classes(images, write_file):
     table = write_file("t.csv", "f,score\na.png,0.25\nb.png,1.5\nc.png,2\n")
-    with pytest.raises(UserError, match=r"label_column=1 are decimal numbers \(0\.25, 1\.5\)\n.*whole numbers"):
+    with pytest.raises(
+        UserError, match=r"label_column=score: the labels are decimal numbers \(0\.25, 1\.5\)\n.*whole numbers"
+    ):
         CsvImages(table).facts()
+
+
+def test_several_label_columns_are_a_row_of_yes_and_no(images, write_file):
+    table = write_file("t.csv", "f,wet,dark\na.png,1,0\nb.png,0,0\nc.png,1,1\n")
+    source = CsvImages(table, label_column=["wet", "dark"], task="multilabel")
+    assert source.read().targets.tolist() == [[1, 0], [0, 0], [1, 1]]
+    assert source.facts().num_classes == 2
+    assert source.facts().class_names == ("wet", "dark")
+
+
+def test_a_label_of_several_that_is_neither_yes_nor_no_is_told_with_its_row(images, write_file):
+    table = write_file("t.csv", "f,wet,dark\na.png,1,0\nb.png,2,0\n")
+    with pytest.raises(UserError, match=r"row 2 \(line 3\): b.png: 2, 0 are not 0 or 1 for each label"):
+        CsvImages(table, label_column=["wet", "dark"], task="multilabel").read()
+
+
+@pytest.mark.parametrize(("columns", "targets"), [("age", [3.0, 4.5]), (["age", "kg"], [[3.0, 7.0], [4.5, 0.25]])])
+def test_numbers_are_values_for_regression_whether_whole_or_not(images, write_file, columns, targets):
+    table = write_file("t.csv", "f,age,kg\na.png,3,7\nb.png,4.5,0.25\n")
+    source = CsvImages(table, label_column=columns, task="regression")
+    samples, facts = source.read(), source.facts()
+    assert samples.targets.tolist() == targets
+    assert samples.targets.dtype == "float32"
+    assert (facts.num_classes, facts.num_values) == (None, len(columns) if isinstance(columns, list) else 1)
+
+
+def test_several_label_columns_are_no_class(images, write_file):
+    table = write_file("t.csv", "f,wet,dark\na.png,1,0\nb.png,0,0\n")
+    with pytest.raises(UserError, match=r"label_column names 2 columns, and task=classification takes one"):
+        CsvImages(table, label_column=["wet", "dark"]).facts()
+
+
+def test_feature_columns_are_a_second_input(images, write_file):
+    table = write_file("t.csv", "f,age,label,kg\na.png,3,1,7\nb.png,4.5,0,-1e-3\n")
+    source = CsvImages(table, label_column="label", feature_columns=["kg", "age"])
+    image, features = source.read().inputs
+    assert image.shape == (2, 1, 4, 6)
+    assert features.tolist() == [[7.0, 3.0], [pytest.approx(-1e-3), 4.5]]
+    assert source.facts().num_features == 2
+
+
+def test_a_feature_that_is_no_number_is_told_with_its_row(images, write_file):
+    table = write_file("t.csv", "f,label,age\na.png,1,2\nb.png,0,old\nc.png,1,nan\nc.png,1,\n")
+    with pytest.raises(UserError) as refusal:
+        CsvImages(table, feature_columns=["age"]).read()
+    told = str(refusal.value)
+    assert "row 2 (line 3): b.png: 'old' is no number" in told
+    assert "row 3 (line 4): c.png: a number is not finite" in told
+    assert "row 4 (line 5): c.png: a number is missing" in told
+
+
+def test_a_column_can_say_which_part_a_row_belongs_to(images, write_file):
+    table = write_file("t.csv", "f,label,use\na.png,1,train\nb.png,0,Test\nc.png,1,validation\n")
+    samples = CsvImages(table, split_column="use").read()
+    assert samples.official.tolist() == ["train", "test", "val"]
+
+
+def test_a_part_of_another_name_is_told_with_its_row(images, write_file):
+    table = write_file("t.csv", "f,label,use\na.png,1,train\nb.png,0,later\n")
+    with pytest.raises(UserError, match=r"row 2 \(line 3\): b.png: the part 'later' is none of train, val, test"):
+        CsvImages(table, split_column="use").read()
+
+
+def test_files_of_their_own_are_the_parts(images, write_file):
+    train, val = write_file("train.csv", "f,l\na.png,0\nb.png,1\n"), write_file("val.csv", "x\n")
+    with pytest.raises(UserError, match=r"data.source.label_column=1: .*val.csv has 1 columns"):
+        CsvImages(train, val_csv=val).check()
+    val.write_text("f,l\n\nc.png,1\nmissing.png,0\n")
+    with pytest.raises(UserError, match=r"val.csv, row 3 \(line 4\): missing.png: is not there"):
+        CsvImages(train, val_csv=val).read()
+    val.write_text("f,l\nc.png,1\n")
+    source = CsvImages(train, val_csv=val)
+    assert source.read().official.tolist() == ["train", "train", "val"]
+    assert levels(source.read()) == [10, 20, 30]
+
+
+def test_images_are_cut_to_the_wanted_proportions(images, write_image, write_file):
+    # 4 x 8 pixels; the middle 4 x 4 of them hold 60 and 90 in halves.
+    write_image("wide.png", np.array([[0, 0, 60, 60, 90, 90, 0, 0]] * 4, np.uint8))
+    table = write_file("t.csv", "f,l\nwide.png,0\n")
+    cropped = CsvImages(table, fit="crop").read((4, 4)).inputs[0][0, 0]
+    assert cropped.tolist() == [[60, 60, 90, 90]] * 4

@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 LIGHT = [
+    "runner.data.arrays",
     "runner.data.confine",
     "runner.data.decode",
     "runner.data.files",
@@ -16,8 +17,10 @@ LIGHT = [
     "runner.data.sources.image_folder",
     "runner.data.sources.mask_folder",
     "runner.data.sources.shapes",
+    "runner.data.sources.tensors",
     "runner.data.split",
     "runner.data.stats",
+    "runner.data.table",
     "runner.data.wrap",
 ]
 HEAVY = "{'torch', 'torchvision', 'pandas', 'skimage', 'sklearn', 'hydra', 'omegaconf'}"

@@ -64,10 +64,16 @@ def test_features_are_left_alone_and_come_after_the_image():
     assert torch.equal(second, features)
 
 
-def test_features_alone_are_left_alone():
+def test_features_are_scaled_column_by_column_and_the_store_stays_as_it_is():
     features = torch.tensor([[3.0, 4.0]])
-    (same,), _ = Prepare(mean=[0.5], std=[0.5])(batch_of(features), training=True)
-    assert torch.equal(same, features)
+    (scaled,), _ = Prepare(mean=[1.0, 2.0], std=[2.0, 4.0])(batch_of(features), training=True)
+    assert scaled.tolist() == [[1.0, 0.5]]
+    assert features.tolist() == [[3.0, 4.0]]
+
+
+def test_signals_are_scaled_channel_by_channel():
+    (scaled,), _ = Prepare(mean=[1.0, 2.0], std=[2.0, 4.0])(batch_of(torch.tensor([[[3.0, 5.0], [4.0, 6.0]]])))
+    assert scaled.tolist() == [[[1.0, 2.0], [0.5, 1.0]]]
 
 
 @pytest.mark.parametrize(

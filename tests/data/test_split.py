@@ -17,6 +17,37 @@ def masks(count, **others):
     return Samples((np.zeros((count, 1, 2, 2), np.uint8),), np.zeros((count, 2, 2), np.uint8), **others)
 
 
+@pytest.mark.parametrize("stratify", [True, False])
+def test_folds_are_disjoint_and_of_one_size_and_cover_all_but_the_test(samples_of, stratify):
+    classes = [0] * 30 + [1] * 20
+    splits = [split(samples_of(classes), test=8, seed=3, stratify=stratify, folds=5, fold=n) for n in range(5)]
+    assert {tuple(one.test) for one in splits} == {tuple(splits[0].test)}
+    validated = np.concatenate([one.val for one in splits])
+    assert sorted([*validated, *splits[0].test]) == list(range(50))
+    for one in splits:
+        assert sorted([*one.train, *one.val, *one.test]) == list(range(50))
+        assert len(one.val) in (8, 9)
+
+
+def test_stratified_folds_have_each_class_to_one_sample(samples_of):
+    classes = np.array([0] * 31 + [1] * 12 + [2] * 7)
+    for fold in range(5):
+        counts = np.bincount(classes[split(samples_of(classes), test=0, folds=5, fold=fold).val])
+        assert all(abs(count - total / 5) < 1 for count, total in zip(counts, (31, 12, 7), strict=True))
+
+
+def test_folds_keep_groups_together_and_take_in_an_official_validation_part(samples_of):
+    samples = samples_of([0] * 12, groups=np.repeat(np.arange(6), 2), official=np.array(["train"] * 8 + ["val"] * 4))
+    folds = [split(samples, test=0, folds=3, fold=fold).val for fold in range(3)]
+    assert sorted(np.concatenate(folds)) == list(range(12))
+    assert all(len(fold) == 4 and set(fold[::2] + 1) == set(fold[1::2]) for fold in folds)
+
+
+def test_more_folds_than_samples_are_refused(samples_of):
+    with pytest.raises(UserError, match=r"data.folds=7, but there are 6 samples to divide"):
+        split(samples_of([0] * 6), test=0, folds=7, fold=0)
+
+
 def test_fractions_are_those_of_all_samples():
     assert [len(part) for part in split(masks(100), val=0.2, test=0.1)] == [70, 20, 10]
 

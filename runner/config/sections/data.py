@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from runner.config.types import Count, Float, Node, NotNegative, OneOf, Positive, Share, Size, Target, Whole
+from runner.config.types import Count, Float, Int, Node, NotNegative, OneOf, Positive, Share, Size, Target, Whole
 
 Channels = Literal[1, 3, 4]
+Column = str | Whole
+Fit = Literal["stretch", "crop"]
 
 
 class Digits(Target):
@@ -35,20 +37,27 @@ class Downloaded(Target):
 class CsvImages(Target):
     target: Literal["runner.data.sources.csv_images.CsvImages"] = Field(alias="_target_")
     csv: str
+    val_csv: str | None
+    test_csv: str | None
     root: str | None
-    image_column: str | Whole
-    label_column: str | Whole
+    image_column: Column
+    label_column: Column | Annotated[list[Column], Field(min_length=1)]
+    feature_columns: list[Column]
+    split_column: Column | None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)]
     header: bool
     extension: str | None
     classes: list[str | int] | None
+    task: str
     channels: Channels
+    fit: Fit
 
 
 class ImageFolder(Target):
     target: Literal["runner.data.sources.image_folder.ImageFolder"] = Field(alias="_target_")
     root: str
     channels: Channels
+    fit: Fit
 
 
 class MaskFolder(Target):
@@ -59,6 +68,25 @@ class MaskFolder(Target):
     class_names: list[str]
     tile: Size | None
     channels: Channels
+    fit: Fit
+
+
+class ArrayIn(Node):
+    file: str
+    name: Column | list[Column]
+
+
+class Tensors(Target):
+    target: Literal["runner.data.sources.tensors.Tensors"] = Field(alias="_target_")
+    file: str
+    inputs: Annotated[list[Column | list[Column] | ArrayIn], Field(min_length=1)] | None
+    label: Column | list[Column] | ArrayIn | None
+    val_file: str | None
+    test_file: str | None
+    split: Column | None
+    task: str
+    classes: list[str | int] | None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)]
 
 
 class Flip(Target):
@@ -95,14 +123,20 @@ class Normalize(Node):
 
 
 class Data(Node):
-    source: Annotated[Target, OneOf(Digits, Shapes, Downloaded, CsvImages, ImageFolder, MaskFolder)]
+    source: Annotated[Target, OneOf(Digits, Shapes, Downloaded, CsvImages, ImageFolder, MaskFolder, Tensors)]
     channels: Count
     image_size: Size | None
     num_classes: Count | None
+    num_features: Count | None
+    num_values: Count | None
+    folds: Annotated[Int, Field(ge=2)] | None
+    fold: Whole | None
+    subset: Annotated[list[Whole], Field(min_length=1)] | str | None
     batch_size: Count
     eval_batch_size: Count
     order: Literal["random", "sequential", "balanced", "weighted"]
     class_weights: list[NotNegative] | None
+    sample_weights: Annotated[list[NotNegative], Field(min_length=1)] | str | None
     num_samples: Count | None
     replacement: bool
     drop_last: bool

@@ -1,99 +1,111 @@
-"""Images and their classes listed in a CSV file."""
+"""Images and what is to be learnt of them, listed in CSV files."""
 
-import csv
 import glob
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from runner.data import fingerprint
 from runner.data.confine import Root
+from runner.data.decode import Fit
 from runner.data.files import NUM_SHOWN, Problem, header_of, report, require_folder
-from runner.data.labels import Classes, number_classes
+from runner.data.labels import Labels, read_labels
 from runner.data.lazy import hold, images_of
-from runner.data.source import Facts, Progress, Samples, Size, silent
-from runner.errors import UserError, listing, nearest
+from runner.data.source import Array, Facts, Progress, Samples, Size, silent
+from runner.data.table import Column, Rows, Table, numbers_of, parts_of
+from runner.errors import UserError
 
-_DECIMAL = re.compile(r"[+-]?\d+\.\d*[1-9]\d*")
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The rows of the CSV file that are not blank."""
-
-    lines: list[int]
-    """Where a row stands in the file, counted from 1."""
-    names: list[str]
-    labels: list[str]
+_KEYS = {"train": "data.source.csv", "val": "data.source.val_csv", "test": "data.source.test_csv"}
 
 
 class CsvImages:
-    """Images named in one column of a CSV file, labelled in another; see ``number_classes`` for the labels.
+    """Images named in one column of a CSV file, labelled in others; see ``read_labels`` for the labels.
 
     Args:
         csv: The CSV file (UTF-8).
+        val_csv: Another one, for validation; None: none.
+        test_csv: Another one, for the test; None: none.
         root: Folder that the file names start from; None: the folder of the CSV file. No name may lead out of it.
         image_column: Name or position (from 0) of the column of file names.
-        label_column: Name or position (from 0) of the column of labels.
+        label_column: Name or position (from 0) of the column of labels; several for a row of labels or values.
+        feature_columns: Columns of numbers, which are the second input of a model.
+        split_column: Column that says of each row whether it is for train, val or test; None: none says so.
         delimiter: What stands between two columns.
         header: Whether the first row names the columns.
         extension: Added to the file names that do not end in it, such as ``.jpg``; None adds nothing.
         classes: The labels in the order of their class numbers; None: numbers as they stand, names sorted.
+        task: What the labels are: a class each, or values.
         channels: 1, 3 or 4; ``auto`` takes those of the first image.
+        fit: How images are brought to the size of a sample, see ``decode.resize``.
     """
 
     def __init__(
         self,
         csv: str,
+        val_csv: str | None = None,
+        test_csv: str | None = None,
         root: str | None = None,
-        image_column: str | int = 0,
-        label_column: str | int = 1,
+        image_column: Column = 0,
+        label_column: Column | Sequence[Column] = 1,
+        feature_columns: Sequence[Column] = (),
+        split_column: Column | None = None,
         delimiter: str = ",",
         header: bool = True,
         extension: str | None = None,
         classes: Sequence[str | int] | None = None,
+        task: str = "classification",
         channels: int | Literal["auto"] = "auto",
+        fit: Fit = "stretch",
     ) -> None:
         self.csv = Path(csv)
         self.root = Path(root) if root is not None else self.csv.parent
-        self.image_column = image_column
-        self.label_column = label_column
-        self.delimiter = delimiter
-        self.header = header
+        self.label_columns = [label_column] if isinstance(label_column, (str, int)) else list(label_column)
+        self.split_column = split_column
         self.extension = extension
         self.classes = None if classes is None else [str(label) for label in classes]
+        self.task = task
         self.channels = channels
+        self.fit: Fit = fit
+        others = {"val": val_csv, "test": test_csv}
+        files = {"train": self.csv} | {part: Path(path) for part, path in others.items() if path is not None}
+        self._table = Table(files, delimiter, header, _KEYS)
+        self._columns: dict[str, Sequence[Column]] = {
+            "data.source.image_column": [image_column],
+            "data.source.label_column": self.label_columns,
+            "data.source.feature_columns": list(feature_columns),
+            "data.source.split_column": [] if split_column is None else [split_column],
+        }
 
     def check(self) -> None:
         """Refuse a CSV file or folder that is not there, and columns that the file does not have."""
-        if not self.csv.is_file():
-            raise UserError(
-                f"data.source.csv: the file {self.csv} is not there",
-                fix=f"data.source.csv=PATH, seen from {Path.cwd()}",
-            )
+        self._table.check()
         require_folder(self.root, "data.source.root")
-        if len(self.delimiter) != 1:
-            raise UserError(f"data.source.delimiter={self.delimiter!r}", expected="one character")
-        self._positions()
+        for path in self._table.files.values():
+            self._table.positions(self._columns, path)
+        if self.split_column is not None and len(self._table.files) > 1:
+            raise UserError(
+                "data.source.split_column and files of their own for validation or test divide the data twice",
+                fix="data.source.split_column=null, or data.source.val_csv=null data.source.test_csv=null",
+            )
 
     def facts(self) -> Facts:
-        """Channels and size of the first image, classes from the table."""
+        """Channels and size of the first image, classes and numbers from the table."""
         self.check()
-        classes = self._classes
+        labels = self._labels
         if next(self._existing(), None) is None:
             self._resolve()
         channels, size = header_of(self._existing(), self.channels)
-        return Facts(channels, size, classes.num_classes or None, classes.names)
+        return Facts(channels, size, labels.num_classes, labels.names, self._num_features or None, labels.num_values)
 
     def fingerprint(self) -> str:
-        """Digest of the table, and of names, sizes and times of the images."""
-        files = fingerprint.of_listing([os.path.join(self.root, name) for name in self._table.names], self.root)
-        return fingerprint.of_values(table=fingerprint.of_contents([self.csv]), files=files)
+        """Digest of the tables, and of names, sizes and times of the images."""
+        files = fingerprint.of_listing([os.path.join(self.root, name) for name in self._names], self.root)
+        return fingerprint.of_values(table=fingerprint.of_contents(self._table.files.values()), files=files)
 
     def read(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
         """All images in the order of the table."""
@@ -105,59 +117,46 @@ class CsvImages:
         files = self._resolve()
         channels, _ = header_of(files, self.channels)
         names = [self._place(index) for index in range(len(files))]
-        images = images_of(files, names, self.root, channels, image_size)
-        return Samples((images,), self._classes.targets, names=self._table.names, class_names=self._classes.names)
+        images = images_of(files, names, self.root, channels, image_size, self.fit)
+        features = (self._features[0],) if self._num_features else ()
+        return Samples(
+            (images, *features),
+            self._labels.targets,
+            names=self._names,
+            official=self._parts[0],
+            class_names=self._labels.names,
+        )
 
     @cached_property
-    def _table(self) -> Table:
-        name_at, label_at = self._positions()
-        rows, line = [], 1
-        try:
-            # Not by pandas, the import of which takes longer than reading 100,000 images.
-            with self.csv.open(encoding="utf-8-sig", newline="") as stream:
-                reader = csv.reader(stream, delimiter=self.delimiter, skipinitialspace=True)
-                for row in reader:
-                    name = row[name_at].strip() if name_at < len(row) else ""
-                    label = row[label_at] if label_at < len(row) else ""
-                    if (name or label.strip()) and (line > 1 or not self.header):
-                        rows.append((line, name, label))
-                    line = reader.line_num + 1
-        except (csv.Error, UnicodeError) as error:
-            raise UserError(f"{self.csv} cannot be read as a table: {error}") from error
-        if not rows:
-            raise UserError(f"{self.csv} has no rows", expected="a file name and a label in each")
-        lines, names, labels = (list(column) for column in zip(*rows, strict=True))
-        return Table(lines, [self._with_extension(name) for name in names], labels)
+    def _rows(self) -> Rows:
+        return self._table.read(self._columns)
 
     @cached_property
-    def _classes(self) -> Classes:
-        labels = self._table.labels
-        classes = number_classes(labels, self.classes)
-        decimals = [labels[index].strip() for index in classes.problems if _DECIMAL.fullmatch(labels[index].strip())]
-        if self.classes is None and 2 * len(decimals) > len(labels):
-            raise UserError(
-                f"{self.csv}: the labels in data.source.label_column={self.label_column} are decimal numbers "
-                f"({listing(decimals, limit=3)})",
-                expected="classes: whole numbers from 0, or names",
-                fix="the column of the classes; to predict numbers, a Dataset of your own with task=regression",
-            )
-        return classes
+    def _names(self) -> list[str]:
+        return [self._with_extension(cells[0]) for cells in self._rows.cells]
 
-    def _positions(self) -> list[int]:
-        """Positions of the two columns."""
-        first_row = self._first_row()
-        titles = [title.strip() for title in first_row] if self.header else []
-        return [
-            _position(column, titles, len(first_row), f"data.source.{key}", self.csv)
-            for key, column in (("image_column", self.image_column), ("label_column", self.label_column))
-        ]
+    @cached_property
+    def _labels(self) -> Labels:
+        positions = self._table.positions({"data.source.label_column": self.label_columns})
+        titles = [self._table.titles[position] for position in positions]
+        cells = [cells[1 : 1 + len(titles)] for cells in self._rows.cells]
+        return read_labels(cells, self.task, titles, "data.source.label_column", self.classes)
 
-    def _first_row(self) -> list[str]:
-        with self.csv.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
-            row = next(csv.reader(stream, delimiter=self.delimiter, skipinitialspace=True), [])
-        if not row:
-            raise UserError(f"{self.csv} is empty", expected="a file name and a label in each row")
-        return row
+    @property
+    def _num_features(self) -> int:
+        return len(self._columns["data.source.feature_columns"])
+
+    @cached_property
+    def _features(self) -> tuple[Array, dict[int, str]]:
+        start = 1 + len(self.label_columns)
+        return numbers_of([cells[start : start + self._num_features] for cells in self._rows.cells])
+
+    @cached_property
+    def _parts(self) -> tuple[Array | None, dict[int, str]]:
+        """The official part of each row, if there is a division, and what is wrong with it."""
+        if self.split_column is not None:
+            return parts_of([cells[-1] for cells in self._rows.cells])
+        return (np.array(self._rows.parts) if len(self._table.files) > 1 else None), {}
 
     def _with_extension(self, name: str) -> str:
         missing = name and self.extension and not name.lower().endswith(self.extension.lower())
@@ -167,27 +166,28 @@ class CsvImages:
         """The file of each row.
 
         Raises:
-            UserError: If a row names no file of the folder, or has no valid label.
+            UserError: If a row names no file of the folder, or has no valid label, numbers or part.
         """
         root = Root(self.root)
         files, problems = [], []
-        for index, name in enumerate(self._table.names):
+        wrong = {**self._parts[1], **(self._features[1] if self._num_features else {}), **self._labels.problems}
+        for index, name in enumerate(self._names):
             try:
                 if not name:
                     raise ValueError("it names no file")
-                if index in self._classes.problems:
-                    raise ValueError(self._classes.problems[index])
+                if index in wrong:
+                    raise ValueError(wrong[index])
                 files.append(root.file(name))
             except ValueError as error:
                 problems.append((self._place(index), str(error)))
         if not files:
             raise self._no_file(problems)
-        report(problems, len(self._table.names))
+        report(problems, len(self._names))
         return files
 
     def _no_file(self, problems: Sequence[Problem]) -> UserError:
         """What to say where not one row can be used: as a rule, the names start from another folder."""
-        name = next((name for name in self._table.names if name), "")
+        name = next((name for name in self._names if name), "")
         file = self.root / name
         target = str(file.resolve())
         leads_to = target.removesuffix(name)
@@ -208,25 +208,9 @@ class CsvImages:
 
     def _existing(self) -> Iterator[Path]:
         root = Root(self.root)
-        for name in self._table.names:
+        for name in self._names:
             with suppress(ValueError):
                 yield root.file(name)
 
     def _place(self, index: int) -> str:
-        line = self._table.lines[index]
-        return f"{self.csv}, row {line - self.header} (line {line}): {self._table.names[index] or '(no file name)'}"
-
-
-def _position(column: str | int, titles: list[str], num_columns: int, key: str, path: Path) -> int:
-    if isinstance(column, int):
-        if not 0 <= column < num_columns:
-            raise UserError(
-                f"{key}={column}: {path} has {num_columns} columns", expected=f"a position from 0 to {num_columns - 1}"
-            )
-        return column
-    if column not in titles:
-        expected = listing(titles) if titles else "a position, because data.source.header is false"
-        raise UserError(
-            f"{key}={column}: {path} has no column of that name", expected=expected, nearest=nearest(column, titles)
-        )
-    return titles.index(column)
+        return f"{self._rows.place(index, self._table.header)}: {self._names[index] or '(no file name)'}"

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from runner.data import fingerprint
+from runner.data.decode import Fit
 from runner.data.files import EXTENSIONS, header_of, images_below, require_folder
 from runner.data.lazy import hold, images_of
 from runner.data.source import PARTS, Facts, Progress, Samples, Size, silent
@@ -29,11 +30,13 @@ class ImageFolder:
     Args:
         root: The folder.
         channels: 1, 3 or 4; ``auto`` takes those of the first image.
+        fit: How images are brought to the size of a sample, see ``decode.resize``.
     """
 
-    def __init__(self, root: str, channels: int | Literal["auto"] = "auto") -> None:
+    def __init__(self, root: str, channels: int | Literal["auto"] = "auto", fit: Fit = "stretch") -> None:
         self.root = Path(root)
         self.channels = channels
+        self.fit: Fit = fit
 
     def check(self) -> None:
         """Refuse a folder that is not there or has no class in it."""
@@ -61,7 +64,7 @@ class ImageFolder:
         files, targets, official, class_names = self._listing
         channels, _ = header_of(files, self.channels)
         return Samples(
-            inputs=(images_of(files, [str(file) for file in files], self.root, channels, image_size),),
+            inputs=(images_of(files, [str(file) for file in files], self.root, channels, image_size, self.fit),),
             targets=np.array(targets, dtype=np.int64),
             names=[str(file.relative_to(self.root)) for file in files],
             official=None if official is None else np.array(official),

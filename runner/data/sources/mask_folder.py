@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from runner.data import fingerprint
-from runner.data.decode import probe, read_image, read_mask, resize, resize_mask
+from runner.data.decode import Fit, probe, read_image, read_mask, resize, resize_mask
 from runner.data.files import EXTENSIONS, decode_all, header_of, is_image, require_folder
 from runner.data.lazy import FileRows, hold
 from runner.data.source import Array, Facts, Progress, Samples, Size, silent
@@ -34,6 +34,7 @@ class MaskFolder:
         tile: Height and width of the tiles that each picture is cut into, from the top left; what is left at the right
             and at the bottom is not used. None keeps the pictures whole. Tiles of one picture stay in one split.
         channels: 1, 3 or 4; ``auto`` takes those of the first picture.
+        fit: How pictures and masks are brought to the size of a sample, see ``decode.resize``.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class MaskFolder:
         class_names: Sequence[str] = (),
         tile: Sequence[int] | None = None,
         channels: int | Literal["auto"] = "auto",
+        fit: Fit = "stretch",
     ) -> None:
         self.images = Path(images)
         self.masks = Path(masks)
@@ -51,6 +53,7 @@ class MaskFolder:
         self.class_names = tuple(class_names)
         self.tile = None if tile is None else (tile[0], tile[1])
         self.channels = channels
+        self.fit: Fit = fit
 
     def check(self) -> None:
         """Refuse folders that are not there and settings that do not fit together."""
@@ -92,7 +95,7 @@ class MaskFolder:
         names = [str(image) for image, _ in self._pairs]
         headers = decode_all(names, lambda index: probe(self._pairs[index][0]), progress)
         channels = headers[0][0] if self.channels == "auto" else self.channels
-        cutter = _Cutter(self._pairs, [size for _, size in headers], self.tile, image_size, channels)
+        cutter = _Cutter(self._pairs, [size for _, size in headers], self.tile, image_size, channels, self.fit)
         counts = decode_all(names, cutter.count, silent)
         values = self._found(cutter, progress) if self.mask_values is None else self.mask_values
         owners = np.repeat(np.arange(len(names)), counts)
@@ -101,6 +104,7 @@ class MaskFolder:
             "masks": os.path.realpath(self.masks),
             "tile": self.tile,
             "image_size": image_size,
+            "fit": self.fit,
         }
         return Samples(
             inputs=(FileRows(names, cutter.images, recipe | {"channels": channels}, counts),),
@@ -142,6 +146,7 @@ class _Cutter:
     tile: Size | None
     image_size: Size | None
     channels: int
+    fit: Fit
 
     def count(self, index: int) -> int:
         """Tiles of a picture."""
@@ -155,8 +160,8 @@ class _Cutter:
         image = read_image(self.pairs[index][0], self.channels)
         if image.shape[1:] != self.sizes[index]:
             raise ValueError(f"is {_by(image.shape[1:])} (height x width), its header said {_by(self.sizes[index])}")
-        tiles = self._cut(image, index)
-        return tiles if self.image_size is None else np.stack([resize(tile, self.image_size) for tile in tiles])
+        tiles, size = self._cut(image, index), self.image_size
+        return tiles if size is None else np.stack([resize(tile, size, self.fit) for tile in tiles])
 
     def masks(self, index: int) -> Array:
         """The tiles of a mask with its values as they stand in the file, (T, h, w) uint8 or uint16."""
@@ -164,8 +169,8 @@ class _Cutter:
         mask = _read_mask(mask_file)
         if mask.shape != self.sizes[index]:
             raise ValueError(f"is {_by(self.sizes[index])} (height x width), its mask {mask_file} {_by(mask.shape)}")
-        tiles = self._cut(mask, index)
-        return tiles if self.image_size is None else np.stack([resize_mask(tile, self.image_size) for tile in tiles])
+        tiles, size = self._cut(mask, index), self.image_size
+        return tiles if size is None else np.stack([resize_mask(tile, size, self.fit) for tile in tiles])
 
     def values(self, index: int) -> set[int]:
         """The values in a mask."""

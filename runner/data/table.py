@@ -1,0 +1,177 @@
+"""CSV files as rows of texts that still know where they stand."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from runner.data.source import PARTS, Array
+from runner.errors import UserError, listing, nearest
+
+Column = str | int
+"""The name of a column, or its position from 0."""
+
+_PART_OF = {"training": "train", "valid": "val", "validation": "val", "testing": "test"} | {p: p for p in PARTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some columns of the rows that are not blank in them."""
+
+    files: list[Path]
+    """The file of each row."""
+    lines: list[int]
+    """Where a row stands in its file, counted from 1."""
+    parts: list[str]
+    """Part of the official division that the file of a row is; empty where it is none."""
+    cells: list[list[str]]
+    """Of each row, the text in each column, without the blanks around it."""
+
+    def place(self, index: int, header: bool) -> str:
+        """Where a row stands, for a message."""
+        line = self.lines[index]
+        return f"{self.files[index]}, row {line - header} (line {line})"
+
+
+class Table:
+    """One CSV file, or one for each part of a division, with the same columns.
+
+    Args:
+        files: The CSV files (UTF-8) by part: ``train``, ``val``, ``test``, or ``""`` where there is one for all.
+        delimiter: What stands between two columns.
+        header: Whether the first row of each names the columns.
+        keys: The setting that names each file, by part.
+    """
+
+    def __init__(self, files: Mapping[str, Path], delimiter: str, header: bool, keys: Mapping[str, str]) -> None:
+        self.files = dict(files)
+        self._delimiter = delimiter
+        self.header = header
+        self._keys = keys
+
+    def check(self) -> None:
+        """Refuse files that are not there or are empty.
+
+        Raises:
+            UserError: With the setting that names the file.
+        """
+        for part, path in self.files.items():
+            key = self._keys[part]
+            if not path.is_file():
+                raise UserError(f"{key}: the file {path} is not there", fix=f"{key}=PATH, seen from {Path.cwd()}")
+        if len(self._delimiter) != 1:
+            raise UserError(f"data.source.delimiter={self._delimiter!r}", expected="one character")
+        for path in self.files.values():
+            self._first_row(path)
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """The names of the columns of the first file; their positions where there is no header."""
+        first = self._first_row(next(iter(self.files.values())))
+        return [title.strip() for title in first] if self.header else [str(number) for number in range(len(first))]
+
+    def read(self, columns: Mapping[str, Sequence[Column]]) -> Rows:
+        """The rows of all files, one file after another.
+
+        Args:
+            columns: The wanted columns, by the setting that names them.
+
+        Raises:
+            UserError: If a column is not there, or a file cannot be read as a table.
+        """
+        rows: Rows = Rows([], [], [], [])
+        for part, path in self.files.items():
+            positions = self.positions(columns, path)
+            line, before = 1, len(rows.lines)
+            try:
+                # Not by pandas, the import of which takes longer than reading 100,000 rows.
+                with path.open(encoding="utf-8-sig", newline="") as stream:
+                    reader = csv.reader(stream, delimiter=self._delimiter, skipinitialspace=True)
+                    for row in reader:
+                        cells = [row[at].strip() if at < len(row) else "" for at in positions]
+                        if any(cells) and (line > 1 or not self.header):
+                            rows.lines.append(line)
+                            rows.cells.append(cells)
+                        line = reader.line_num + 1
+            except (csv.Error, UnicodeError) as error:
+                raise UserError(f"{path} cannot be read as a table: {error}") from error
+            found = len(rows.lines) - before
+            if not found:
+                raise UserError(f"{path} has no rows", expected="a sample in each")
+            rows.files.extend([path] * found)
+            rows.parts.extend([part] * found)
+        return rows
+
+    def positions(self, columns: Mapping[str, Sequence[Column]], path: Path | None = None) -> list[int]:
+        """Positions of the columns in a file, by default in the first one.
+
+        Raises:
+            UserError: If one is not there.
+        """
+        path = path or next(iter(self.files.values()))
+        first = self._first_row(path)
+        titles = [title.strip() for title in first] if self.header else []
+        return [
+            _position(column, titles, len(first), key, path) for key, wanted in columns.items() for column in wanted
+        ]
+
+    def _first_row(self, path: Path) -> list[str]:
+        with path.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
+            row = next(csv.reader(stream, delimiter=self._delimiter, skipinitialspace=True), [])
+        if not row:
+            raise UserError(f"{path} is empty", expected="a sample in each row")
+        return row
+
+
+def parts_of(texts: Sequence[str]) -> tuple[Array, dict[int, str]]:
+    """The part of each sample as it is written in a column, and what is wrong with those that name none."""
+    problems = {
+        index: f"the part '{text}' is none of {', '.join(PARTS)}" if text else f"it names no part: {', '.join(PARTS)}"
+        for index, text in enumerate(texts)
+        if text.lower() not in _PART_OF
+    }
+    return np.array([_PART_OF.get(text.lower(), "train") for text in texts]), problems
+
+
+def numbers_of(cells: Sequence[Sequence[str]]) -> tuple[Array, dict[int, str]]:
+    """Texts as numbers, (N, K) float32, and what is wrong with the rows in which one is no finite number."""
+    problems: dict[int, str] = {}
+    values = np.zeros((len(cells), len(cells[0]) if cells else 0), np.float32)
+    try:
+        values[:] = np.array(cells, dtype=np.float64)
+    except ValueError:
+        for index, row in enumerate(cells):
+            try:
+                values[index] = [float(text) for text in row]
+            except ValueError:
+                wrong = next(text for text in row if not _is_number(text))
+                problems[index] = f"'{wrong}' is no number" if wrong else "a number is missing"
+    for index in np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist():
+        problems.setdefault(index, "a number is not finite")
+    return values, problems
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _position(column: Column, titles: list[str], num_columns: int, key: str, path: Path) -> int:
+    if isinstance(column, int):
+        if not 0 <= column < num_columns:
+            raise UserError(
+                f"{key}={column}: {path} has {num_columns} columns", expected=f"a position from 0 to {num_columns - 1}"
+            )
+        return column
+    if column not in titles:
+        expected = listing(titles) if titles else "a position, because data.source.header is false"
+        raise UserError(
+            f"{key}={column}: {path} has no column of that name", expected=expected, nearest=nearest(column, titles)
+        )
+    return titles.index(column)

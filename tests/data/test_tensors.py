@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+
+from runner.data.sources.tensors import Tensors
+from runner.errors import UserError
+
+
+@pytest.fixture
+def images():
+    return np.arange(6 * 2 * 3, dtype=np.uint8).reshape(6, 2, 3)
+
+
+@pytest.fixture
+def rows():
+    return np.linspace(-1, 1, 18).reshape(6, 3)
+
+
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+@pytest.fixture
+def npz(tmp_path, images, rows):
+    np.savez(tmp_path / "all.npz", image=images, row=rows, label=LABELS)
+    return tmp_path / "all.npz"
+
+
+def test_every_array_but_the_last_is_an_input(npz, images, rows):
+    samples = Tensors(npz).read()
+    assert np.array_equal(samples.inputs[0], images[:, None])
+    assert np.array_equal(samples.inputs[1], rows.astype(np.float32))
+    assert samples.targets.tolist() == LABELS.tolist()
+
+
+def test_facts_are_those_of_the_inputs_and_the_label(npz):
+    facts = Tensors(npz).facts()
+    assert (facts.channels, facts.image_size, facts.num_classes, facts.num_features) == (1, (2, 3), 3, 3)
+
+
+def test_inputs_and_label_are_chosen_by_name_in_the_order_of_the_model(npz, images, rows):
+    samples = Tensors(npz, inputs=["row", "image"], label="label").read()
+    assert [values.shape for values in samples.inputs] == [(6, 3), (6, 1, 2, 3)]
+    assert Tensors(npz, inputs=["row"], label="label").facts().channels == 3
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_facts_read_the_first_row_whatever_the_order_of_the_axes(tmp_path, rows, order):
+    np.savez(tmp_path / "x.npz", row=np.asarray(rows, order=order), label=LABELS)
+    assert Tensors(tmp_path / "x.npz").facts().channels == 3
+
+
+def test_a_dictionary_of_tensors(tmp_path):
+    signal, values = torch.randn(5, 2, 7), torch.randn(5, 2)
+    torch.save({"signal": signal, "value": values}, tmp_path / "d.pt")
+    source = Tensors(tmp_path / "d.pt", task="regression")
+    samples, facts = source.read(), source.facts()
+    assert torch.equal(torch.from_numpy(samples.inputs[0]), signal)
+    assert torch.equal(torch.from_numpy(samples.targets), values)
+    assert (facts.channels, facts.image_size, facts.num_classes, facts.num_values) == (2, None, None, 2)
+
+
+def test_a_tuple_of_tensors_is_taken_by_position(tmp_path):
+    torch.save((torch.zeros(4, 3), torch.ones(4, 2), torch.tensor([0, 1, 1, 0])), tmp_path / "t.pt")
+    assert [values.shape for values in Tensors(tmp_path / "t.pt").read().inputs] == [(4, 3), (4, 2)]
+    assert [values.shape for values in Tensors(tmp_path / "t.pt", inputs=[1]).read().inputs] == [(4, 2)]
+
+
+def test_what_would_run_code_when_it_is_read_is_refused(tmp_path):
+    torch.save(torch.utils.data.TensorDataset(torch.zeros(2, 2)), tmp_path / "code.pt")
+    with pytest.raises(UserError, match=r"code.pt cannot be read") as refusal:
+        Tensors(tmp_path / "code.pt").check()
+    assert "a dictionary, tuple or list of tensors" in str(refusal.value)
+
+
+def test_columns_of_a_table(write_file):
+    table = write_file("t.csv", "age,kg,kind\n1,2.5,cat\n3,4.5,dog\n5,6,cat\n")
+    source = Tensors(table)
+    samples = source.read()
+    assert samples.inputs[0].tolist() == [[1, 2.5], [3, 4.5], [5, 6]]
+    assert samples.targets.tolist() == [0, 1, 0]
+    assert samples.class_names == ("cat", "dog")
+    assert [values.tolist() for values in Tensors(table, inputs=[["kg"], "age"]).read().inputs] == [
+        [[2.5], [4.5], [6]],
+        [[1], [3], [5]],
+    ]
+    numbers = Tensors(table, inputs=[["age"]], label="kg", task="regression").read().targets
+    assert numbers.tolist() == [2.5, 4.5, 6]
+
+
+def test_columns_of_yes_and_no_are_labels_of_their_own(write_file):
+    table = write_file("t.csv", "age,wet,dark\n1,0,1\n2,1,1\n")
+    source = Tensors(table, label=["wet", "dark"], task="multilabel")
+    assert source.read().targets.tolist() == [[0, 1], [1, 1]]
+    assert (source.facts().channels, source.facts().num_classes) == (1, 2)
+
+
+def test_inputs_from_several_files(npz, write_file):
+    table = write_file("t.csv", "age\n1\n2\n3\n4\n5\n6\n")
+    samples = Tensors(npz, inputs=["image", {"file": str(table), "name": ["age"]}]).read()
+    assert samples.inputs[1].tolist() == [[1], [2], [3], [4], [5], [6]]
+
+
+def test_numbers_of_samples_that_do_not_agree_are_told_by_name(npz, write_file):
+    table = write_file("t.csv", "age\n1\n2\n")
+    with pytest.raises(UserError, match=r"do not agree: image of .* has 6, age of .* has 2, label of .* has 6"):
+        Tensors(npz, inputs=["image", {"file": str(table), "name": ["age"]}]).check()
+
+
+def test_a_name_that_is_not_there_is_refused_with_the_nearest(npz):
+    with pytest.raises(UserError, match=r"has nothing of the name imag\n.*\n.*nearest:  image"):
+        Tensors(npz, inputs=["imag"]).check()
+
+
+def test_masks_are_learnt_by_segmentation(tmp_path, images):
+    np.savez(tmp_path / "m.npz", image=images, mask=images % 2)
+    source = Tensors(tmp_path / "m.npz", task="segmentation")
+    assert np.array_equal(source.read().targets, images % 2)
+    assert source.facts().num_classes == 2
+    assert source.read((4, 6)).targets.shape == (6, 4, 6)
+
+
+def test_files_of_their_own_and_a_column_are_the_parts(npz, tmp_path, write_file):
+    samples = Tensors(npz, test_file=npz).read()
+    assert samples.official.tolist() == ["train"] * 6 + ["test"] * 6
+    table = write_file("t.csv", "age,use,kind\n1,train,0\n2,val,1\n")
+    source = Tensors(table, split="use")
+    assert source.read().official.tolist() == ["train", "val"]
+    assert source.facts().channels == 1
+
+
+def test_images_with_the_channels_at_the_end_are_refused_with_what_turns_them(tmp_path):
+    np.savez(tmp_path / "x.npz", image=np.zeros((2, 8, 8, 3), np.uint8), label=np.array([0, 1]))
+    with pytest.raises(UserError, match=r"channels at the end[\s\S]*transpose\(0, 3, 1, 2\)"):
+        Tensors(tmp_path / "x.npz").facts()
+
+
+def test_the_fingerprint_follows_the_contents_alone(npz):
+    before = Tensors(npz).fingerprint()
+    content = npz.read_bytes()
+    npz.write_bytes(content)
+    assert Tensors(npz).fingerprint() == before
+    np.savez(npz, row=np.zeros((2, 2)), label=np.array([0, 1]))
+    assert Tensors(npz).fingerprint() != before
