@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from runner.config.fit_data import DATA_CHECKS
 from runner.config.fit_model import MODEL_CHECKS
 from runner.config.origin import Origin
 from runner.config.schema import RunConfig
@@ -35,9 +36,9 @@ def misfits(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
         _losses_for_task,
         _log_probabilities,
         _two_classes,
-        _mixup,
+        _blending,
         _blended_targets,
-        _class_weights,
+        *DATA_CHECKS,
         _momentum,
         _validation,
         _metrics,
@@ -80,45 +81,44 @@ def _two_classes(run: RunConfig, origin: Origin) -> UserError | None:
     )
 
 
-def _mixup(run: RunConfig, origin: Origin) -> UserError | None:
-    if run.regularization.mixup.alpha is None or run.task.name == "classification":
-        return None
-    return UserError(
-        f"regularization.mixup blends classes, but task={run.task.name} has none to blend",
-        where=origin.of(("regularization", "mixup", "alpha")),
-        fix="regularization.mixup.alpha=null",
-    )
+def _blending(run: RunConfig, origin: Origin) -> UserError | None:
+    for name, setting in (("mixup", run.regularization.mixup), ("cutmix", run.regularization.cutmix)):
+        if setting.alpha is not None and run.task.name != "classification":
+            return UserError(
+                f"regularization.{name} blends classes, but task={run.task.name} has none to blend",
+                where=origin.of(("regularization", name, "alpha")),
+                fix=f"regularization.{name}.alpha=null",
+            )
+    if run.regularization.cutmix.alpha is not None and run.data.image_size is None:
+        return UserError(
+            f"regularization.cutmix pastes parts of images, but data={origin.choice('data')} has none",
+            where=origin.of(("regularization", "cutmix", "alpha")),
+            fix="regularization=[mixup]",
+        )
+    return None
 
 
 def _blended_targets(run: RunConfig, origin: Origin) -> UserError | None:
     """Losses that take a class for each sample, but not the shares of classes that blending gives."""
-    if run.regularization.mixup.alpha is None or run.task.name != "classification":
+    settings = {"mixup": run.regularization.mixup, "cutmix": run.regularization.cutmix}
+    name = next((name for name, setting in settings.items() if setting.alpha is not None), None)
+    if name is None or run.task.name != "classification":
         return None
     for loss in single_losses(run.loss):
         if isinstance(loss, NLLLoss):
             return UserError(
-                f"loss={origin.choice('loss')} takes one class for a sample, but regularization.mixup gives shares",
-                where=origin.of(("regularization", "mixup", "alpha")),
-                fix="loss=cross_entropy, or regularization.mixup.alpha=null",
+                f"loss={origin.choice('loss')} takes one class for a sample, but regularization.{name} gives shares",
+                where=origin.of(("regularization", name, "alpha")),
+                fix=f"loss=cross_entropy, or regularization.{name}.alpha=null",
             )
         ignored = loss.node().get("ignore_index")
         if isinstance(loss, Loss) and ignored is not None and ignored >= 0:
             return UserError(
-                f"loss.ignore_index={ignored} leaves a class out, but regularization.mixup gives shares of classes",
+                f"loss.ignore_index={ignored} leaves a class out, but regularization.{name} gives shares of classes",
                 where=origin.of(("loss", "ignore_index")),
-                fix="loss.ignore_index=-100, or regularization.mixup.alpha=null",
+                fix=f"loss.ignore_index=-100, or regularization.{name}.alpha=null",
             )
     return None
-
-
-def _class_weights(run: RunConfig, origin: Origin) -> UserError | None:
-    if run.data.order != "weighted" or run.data.class_weights is not None:
-        return None
-    return UserError(
-        "data.order=weighted needs data.class_weights",
-        where=origin.of(("data", "order")),
-        fix="data.class_weights=[1,2], a number for each class, or data.order=balanced",
-    )
 
 
 def _momentum(run: RunConfig, origin: Origin) -> UserError | None:
@@ -133,7 +133,7 @@ def _momentum(run: RunConfig, origin: Origin) -> UserError | None:
 
 
 def _validation(run: RunConfig, origin: Origin) -> UserError | None:
-    if run.data.split.val != 0 or not run.monitor.startswith("val/"):
+    if run.data.split.val != 0 or run.data.folds is not None or not run.monitor.startswith("val/"):
         return None
     return UserError(
         f"monitor={run.monitor}, but there is no validation split: data.split.val=0",

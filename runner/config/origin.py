@@ -10,6 +10,8 @@ import yaml
 from runner.config.paths import Places
 
 Keys = Sequence[str | int]
+_GLOBAL = "# @package _global_"
+"""First line of a file that sets keys of any group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,24 @@ class Origin:
             found = self._experiment_with(experiment, path)
             if found:
                 return found
+        reaching = self._reaching(path)
+        if reaching:
+            return reaching
         group = str(path[0]) if path else ""
         option = self.choices.get(group)
         if isinstance(option, str):
             return self.places.file_of(group, option)
         files = [file for name in reversed(option or ()) if (file := self.places.file_of(group, name))]
         return next((file for file in files if _sets(_content(file), path[1:])), next(iter(files), None))
+
+    def _reaching(self, path: Keys) -> Path | None:
+        """The file of an option, among several of a group, that sets a path of another group."""
+        for group, options in self.choices.items():
+            for name in () if isinstance(options, str) or options is None else reversed(options):
+                file = self.places.file_of(group, name)
+                if file and file.read_text(encoding="utf-8").startswith(_GLOBAL) and _sets(_content(file), path):
+                    return file
+        return None
 
     def _experiment_with(self, name: str, path: Keys) -> Path | None:
         """The file of an experiment that sets a path: its own, or that of one that it starts from."""

@@ -9,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from runner.build import build
 from runner.config.schema import RunConfig
+from runner.config.sections.regularization import Regularization
 from runner.config.sections.task import metric_nodes
 from runner.errors import UserError, nearest
 from runner.models.adapt import lr_factors
@@ -17,8 +18,9 @@ from runner.training.data import load_data
 from runner.training.devices import choose, prepare_process, require
 from runner.training.lean_torch import spare_dynamo
 from runner.training.model import make_model
-from runner.training.optimizers import make_optimizer
+from runner.training.optimizers import held_small, make_optimizer
 from runner.training.parts import Parts
+from runner.training.penalties import Penalties
 from runner.training.progress import Monitor, Plan
 from runner.training.randomness import seed_everything
 from runner.training.tasks import make_task
@@ -44,6 +46,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
             device.device,
             progress,
             mixup_alpha=config.regularization.mixup.alpha,
+            cutmix_alpha=config.regularization.cutmix.alpha,
             note=console.note,
         )
     console.note(f"data     {choices.get('data')}: {splits.describe()}")
@@ -76,6 +79,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
         steps_per_epoch=steps_per_epoch,
         splits=splits,
         scaler=device.scaler(),
+        penalties=_penalties(config.regularization, model),
         skip_nonfinite=config.training.nonfinite == "skip",
         new_layers=made.new_layers,
         auxiliary_weights=made.auxiliary_weights,
@@ -89,6 +93,12 @@ def averaged(model: nn.Module, decay: float | None) -> AveragedModel | None:
         return None
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+
+
+def _penalties(config: Regularization, model: nn.Module) -> Penalties | None:
+    if config.l1 is None and config.l2 is None:
+        return None
+    return Penalties(held_small(model, norms_and_biases=config.norms_and_biases), config.l1 or 0.0, config.l2 or 0.0)
 
 
 def _with_tensors(loss: dict[str, Any]) -> dict[str, Any]:

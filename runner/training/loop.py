@@ -44,7 +44,7 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
             if recorder.save_is_due(progress):
                 recorder.save(progress, scores)
 
-        results = {"train": scores.compute()}
+        results = {"train": scores.compute() | parts.penalty_values()}
         if parts.splits.val is not None:
             results["val"] = evaluate(parts, parts.splits.val.epoch(0), stop)
         if stop.requested:

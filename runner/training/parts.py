@@ -15,6 +15,7 @@ from runner.training.data import Splits
 from runner.training.devices import Device
 from runner.training.gradient import Compiled, EagerGradient, Gradient, Outputs
 from runner.training.lean_torch import plain_step
+from runner.training.penalties import Penalties
 from runner.training.schedules import Plateau, of_update
 from runner.training.scores import Scores
 from runner.training.tasks import Task
@@ -44,6 +45,7 @@ class Parts:
     steps_per_epoch: int
     splits: Splits
     scaler: torch.amp.GradScaler | None
+    penalties: Penalties | None
     skip_nonfinite: bool
     """Leave out updates whose loss is not finite, instead of ending the run."""
     new_layers: Sequence[str] = ()
@@ -122,9 +124,11 @@ class Parts:
     def update(self, clip_norm: float | None) -> Tensor | None:
         """Let the optimizer move the parameters; the norm of the gradient before it was cut, if it is cut."""
         grad_norm = None
+        if self.scaler is not None and (clip_norm is not None or self.penalties is not None):
+            self.scaler.unscale_(self.optimizer)
+        if self.penalties is not None:
+            self.penalties.add_gradient()
         if clip_norm is not None:
-            if self.scaler is not None:
-                self.scaler.unscale_(self.optimizer)
             grad_norm = clip_grad_norm_(self.model.parameters(), clip_norm)
         if self.scaler is None:
             self.step()
@@ -134,6 +138,10 @@ class Parts:
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
         return grad_norm
+
+    def penalty_values(self) -> dict[str, float]:
+        """The penalties on the weights as they are, by name. Waits for the device."""
+        return {} if self.penalties is None else self.penalties.values()
 
     def copied_buffers(self) -> list[Tensor]:
         """What the model keeps besides weights, such as the running means of batch normalisation."""

@@ -173,7 +173,7 @@ def require_finite(weights: Sequence[str], state: Mapping[str, Any]) -> None:
 def _columns(parts: Parts) -> list[tuple[str, str]]:
     """Split and metric of every figure that a run can come to."""
     there = {"val": parts.splits.val is not None, "test": parts.splits.test is not None}
-    columns = [("train", name) for name in parts.new_scores(training=True).compute()]
+    columns = [("train", name) for name in parts.new_scores(training=True).compute() | parts.penalty_values()]
     return columns + [(split, name) for split in there if there[split] for name in parts.new_scores().compute()]
 
 

@@ -54,6 +54,8 @@ NEEDS = {
     "shapes": ["model=unet"],
     "dice": ["model=unet"],
     "dice_cross_entropy": ["model=unet"],
+    "weight_decay": ["optimizer=adamw"],
+    "batch_norm": ["model=convnet"],
     "binary": ["data.num_classes=2"],
     "bce": ["task=multilabel"],
     "binary_focal": ["task=multilabel"],
@@ -249,6 +251,11 @@ def test_a_config_dir_that_is_not_there_is_refused(here: Path) -> None:
         (["task=binary"], "task=binary answers yes or no, but data=digits has 10 classes"),
         (["monitor=val/acuracy"], "monitor=val/acuracy is not a metric of task=classification"),
         (["model=unet", "regularization=[mixup]"], "regularization.mixup blends classes, but task=segmentation"),
+        (["model=unet", "regularization=[cutmix]"], "regularization.cutmix blends classes, but task=segmentation"),
+        (
+            ["regularization=[dropout]", "model=lenet", "data=digits_32"],
+            "model.dropout is not a setting of model=lenet",
+        ),
         (["loss=nll"], "loss=nll is of log-probabilities, but model.output_activation=identity gives none"),
         (
             ["loss=nll", "model.output_activation=log_softmax", "regularization=mixup"],
@@ -271,6 +278,19 @@ def test_a_config_dir_that_is_not_there_is_refused(here: Path) -> None:
 def test_parts_that_cannot_work_together_are_refused_by_name(typed: list[str], message: str, here: Path) -> None:
     (found,) = refused(*typed)
     assert found.startswith(message)
+
+
+def test_options_of_regularization_combine_also_where_they_set_keys_of_other_groups(here: Path) -> None:
+    config = compose("regularization=[dropout,label_smoothing,l2,augmentation]", "model.dropout=0.3").config
+    assert config["model"]["dropout"] == 0.3, "what is typed wins"
+    assert config["loss"]["label_smoothing"] == 0.1
+    assert config["regularization"]["l2"] == 0.0001
+    assert [change["_target_"].rpartition(".")[2] for change in config["data"]["augment"]] == ["Shift", "Rotate"]
+
+
+def test_a_key_that_a_model_lacks_is_told_with_the_regularization_that_sets_it(here: Path) -> None:
+    (found,) = refused("regularization=[dropout]", "model=lenet", "data=digits_32")
+    assert found.splitlines()[1] == "  where:    conf/regularization/dropout.yaml"
 
 
 def test_the_loss_of_several_terms_suits_segmentation(here: Path) -> None:

@@ -85,6 +85,7 @@ FOR_EVERY_TASK: dict[str, list[Typed]] = {
     "precision": [[], ["device.precision=bf16"]],
     "clipping": [[], ["regularization.clip_norm=0.5"]],
     "early stopping": [[], ["regularization.early_stopping.patience=1"]],
+    "penalties": [[], ["regularization.l1=0.0001", "regularization.l2=0.001"]],
     "averaged weights": [[], ["regularization.ema.decay=0.8"]],
     "augmentation": [
         [],
@@ -110,7 +111,7 @@ FOR_EVERY_TASK: dict[str, list[Typed]] = {
 }
 
 ONLY_FOR_CLASSES: dict[str, list[Typed]] = {
-    "optimizer of matrices": [[], ["optimizer=muon", "optimizer.ns_steps=2"]],
+    "optimizer": [*FOR_EVERY_TASK["optimizer"], ["optimizer=muon", "optimizer.ns_steps=2"]],
     "order": [
         [],
         ["data.order=sequential"],
@@ -118,7 +119,12 @@ ONLY_FOR_CLASSES: dict[str, list[Typed]] = {
         ["data.order=weighted", "data.class_weights=[1,2,3,4,5,5,4,3,2,1]", "data.num_samples=75"],
     ],
     "metrics": [[], ["task.metrics=[auroc,calibration_error,cohen_kappa]"]],
-    "mixup": [[], ["regularization.mixup.alpha=0.4"]],
+    "blending": [
+        [],
+        ["regularization.mixup.alpha=0.4"],
+        ["regularization.cutmix.alpha=1"],
+        ["regularization.mixup.alpha=0.4", "regularization.cutmix.alpha=1"],
+    ],
 }
 
 ONLY_FOR_FILES: dict[str, list[Typed]] = {

@@ -20,7 +20,7 @@ CASES = {
     "max_steps within an epoch": ["max_steps=17"],
     "no validation": ["data.split.val=0"],
     "averaged weights": ["regularization=[ema]"],
-    "mixup": ["regularization=[mixup]"],
+    "mixup or cutmix, and penalties": ["regularization=[mixup,cutmix,l1,l2]"],
     "balanced order": ["data.order=balanced"],
     "weighted order": ["data.order=weighted", "data.class_weights=[1,2,3,4,5,5,4,3,2,1]", "data.num_samples=900"],
     "two workers": ["data.workers=2"],

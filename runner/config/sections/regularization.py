@@ -12,13 +12,16 @@ class Averaging(Node):
     decay: BelowOne | None
 
 
-class Mixup(Node):
+class Blending(Node):
     alpha: Positive | None
 
 
 class Regularization(Node):
     clip_norm: Positive | None
+    l1: Positive | None
+    l2: Positive | None
     norms_and_biases: bool
     ema: Averaging
-    mixup: Mixup
+    mixup: Blending
+    cutmix: Blending
     early_stopping: EarlyStopping
