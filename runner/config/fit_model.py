@@ -4,7 +4,7 @@ from pathlib import Path
 
 from runner.config.origin import Origin
 from runner.config.schema import RunConfig
-from runner.config.sections.model import MODELS, TorchvisionModel
+from runner.config.sections.model import MODELS, TorchvisionModel, TwoInputConvNet
 from runner.errors import UserError, listing, nearest
 from runner.models.choices import SEGMENTATION_NAMES, VISION_NAMES
 
@@ -47,6 +47,18 @@ def model_for_size(run: RunConfig, origin: Origin) -> UserError | None:
     )
 
 
+def model_for_inputs(run: RunConfig, origin: Origin) -> UserError | None:
+    """A model of two inputs, and data that has one."""
+    if not isinstance(run.model, TwoInputConvNet) or run.data.num_features is not None:
+        return None
+    return UserError(
+        f"model={origin.choice('model')} takes an image and a row of features, but data={origin.choice('data')} has no "
+        "features",
+        where="data.num_features: null",
+        fix="data=tensors, data=csv_images with data.source.feature_columns, or num_features: COUNT in your own data",
+    )
+
+
 def torchvision_name(run: RunConfig, origin: Origin) -> UserError | None:
     """A name that torchvision does not have, or not for this task."""
     if not isinstance(run.model, TorchvisionModel) or run.model.name is None:
@@ -85,4 +97,4 @@ def weights_there(run: RunConfig, origin: Origin) -> UserError | None:
     )
 
 
-MODEL_CHECKS = (model_for_task, model_for_images, model_for_size, torchvision_name, weights_there)
+MODEL_CHECKS = (model_for_task, model_for_images, model_for_size, model_for_inputs, torchvision_name, weights_there)

@@ -293,7 +293,7 @@ def lr_factors(model: nn.Module, factors: Mapping[str, float]) -> dict[nn.Parame
     Raises:
         UserError: If a pattern means no parameter.
     """
-    return _meant(model, factors, "adapt.lr")
+    return _meant(model, factors, "adapt.lr_factors")
 
 
 def _meant(model: nn.Module, by_pattern: Mapping[str, _Value], where: str) -> dict[nn.Parameter, _Value]:

@@ -66,7 +66,7 @@ def make_optimizer(
 def _by_rate(groups: list[Any], factors: Mapping[nn.Parameter, float], lr: float | None) -> list[dict[str, Any]]:
     """The same weights, in groups whose learning rates are the factors times ``lr``; those of factor 1 come first."""
     if lr is None:
-        raise UserError("adapt.lr are factors on optimizer.lr, which is not set", fix="+optimizer.lr=0.001")
+        raise UserError("adapt.lr_factors multiply on optimizer.lr, which is not set", fix="+optimizer.lr=0.001")
     whole = groups if isinstance(groups[0], dict) else [{"params": groups}]
     rates = sorted({1.0, *factors.values()}, key=lambda factor: (factor != 1, factor))
     divided = [

@@ -54,6 +54,7 @@ NEEDS = {
     "shapes": ["model=unet"],
     "dice": ["model=unet"],
     "dice_cross_entropy": ["model=unet"],
+    "two_input_convnet": ["data=csv_images", "data.source.csv=pets/label.csv", "data.source.feature_columns=[label]"],
     "weight_decay": ["optimizer=adamw"],
     "batch_norm": ["model=convnet"],
     "binary": ["data.num_classes=2"],

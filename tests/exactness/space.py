@@ -80,7 +80,7 @@ FOR_EVERY_TASK: dict[str, list[Typed]] = {
         ["scheduler=exponential", "training.lr_every=epoch"],
         ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5", "monitor=train/loss"],
     ],
-    "rates by weight": [[], ["adapt.lr={*.bias: 2, output.*: 0.5}"]],
+    "rates by weight": [[], ["adapt.lr_factors={*.bias: 2, output.*: 0.5}"]],
     "accumulation": [[], ["training.accumulate=2"], ["training.accumulate=3"]],
     "precision": [[], ["device.precision=bf16"]],
     "clipping": [[], ["regularization.clip_norm=0.5"]],
@@ -93,6 +93,11 @@ FOR_EVERY_TASK: dict[str, list[Typed]] = {
         [
             "data.augment=[{_target_:runner.data.augment.HorizontalFlip,p:0.5},"
             "{_target_:runner.data.augment.Rotate,degrees:20,padding:border}]"
+        ],
+        [
+            "data.augment=[{_target_:torchvision.transforms.v2.RandomVerticalFlip},"
+            "{_target_:torchvision.transforms.v2.RandomAffine,degrees:9},"
+            "{_target_:runner.data.augment.ColorJitter,brightness:0.3,contrast:0.3,saturation:0}]"
         ],
     ],
     "validation": [[], ["data.split.val=0"]],

@@ -12,7 +12,7 @@ from runner.build import build
 from runner.models.initialise import METHODS, initialise
 
 CONF = Path(__file__).parents[2] / "conf"
-DATA_AND_TASK = {"data": {"channels": 3, "image_size": [13, 20]}, "task": {"outputs": 5}}
+DATA_AND_TASK = {"data": {"channels": 3, "image_size": [13, 20], "num_features": 7}, "task": {"outputs": 5}}
 
 
 def options(group):
@@ -33,7 +33,16 @@ def model_node(option):
 
 
 def test_the_options_are_these():
-    assert options("model") == ["convnet", "lenet", "mlp", "torchvision", "unet"]
+    assert options("model") == [
+        "convnet",
+        "convnet1d",
+        "lenet",
+        "mlp",
+        "sequential",
+        "torchvision",
+        "two_input_convnet",
+        "unet",
+    ]
     assert options("loss") == sorted(
         ["bce", "binary_focal", "cross_entropy", "dice", "dice_cross_entropy", "focal", "huber", "l1", "mse", "nll"]
     )
@@ -42,8 +51,12 @@ def test_the_options_are_these():
 
 @pytest.mark.parametrize("option", options("model"))
 def test_a_model_follows_the_shapes_of_data_and_task(option):
+    inputs = {
+        "convnet1d": [torch.rand(2, 3, 13)],
+        "two_input_convnet": [torch.rand(2, 3, 13, 20), torch.rand(2, 7)],
+    }
     model = build(model_node(option))
-    logits = model(torch.rand(2, 3, 13, 20))
+    logits = model(*inputs.get(option, [torch.rand(2, 3, 13, 20)]))
     assert logits.shape == ((2, 5, 13, 20) if option == "unet" else (2, 5))
 
 

@@ -119,7 +119,7 @@ def test_frozen_weights_are_not_in_the_optimizer(parts_of: PartsOf) -> None:
 
 def test_factors_make_groups_whose_rates_follow_the_schedule(parts_of: PartsOf) -> None:
     parts = parts_of(
-        *RESNET, "adapt.lr={layer4.*: 0.1, fc.*: 2}", "optimizer.lr=0.5", "scheduler=step", "scheduler.epochs=1"
+        *RESNET, "adapt.lr_factors={layer4.*: 0.1, fc.*: 2}", "optimizer.lr=0.5", "scheduler=step", "scheduler.epochs=1"
     )
     names = {weight: name for name, weight in parts.model.named_parameters()}
     rates = {names[weight]: group["lr"] for group in parts.optimizer.param_groups for weight in group["params"]}
@@ -132,7 +132,7 @@ def test_factors_make_groups_whose_rates_follow_the_schedule(parts_of: PartsOf) 
 
 def test_factors_keep_apart_what_is_spared_weight_decay(parts_of: PartsOf) -> None:
     parts = parts_of(
-        *(*RESNET, "optimizer=adamw", "optimizer.weight_decay=0.2", "adapt.lr={fc.*: 2}"),
+        *(*RESNET, "optimizer=adamw", "optimizer.weight_decay=0.2", "adapt.lr_factors={fc.*: 2}"),
         "regularization.norms_and_biases=false",
     )
     found = {(group["lr"] / 0.001, group["weight_decay"]) for group in parts.optimizer.param_groups}

@@ -13,4 +13,4 @@ class Adapt(Node):
     inputs: dict[str, Count] | None
     outputs: dict[str, Auxiliary] | None
     freeze: list[str]
-    lr: dict[str, Positive] | None
+    lr_factors: dict[str, Positive] | None

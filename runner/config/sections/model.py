@@ -2,10 +2,18 @@
 
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from runner.config.types import Count, OneOf, Share, Size, Target, Whole
 from runner.models.choices import ActivationName, PoolName
+
+
+def odd(value: int) -> int:
+    """The value, if it is odd: an even kernel would shorten what it goes along."""
+    if value % 2 == 0:
+        raise PydanticCustomError("even", "an odd number")
+    return value
 
 
 class AnyModel(Target):
@@ -25,11 +33,15 @@ class Model(AnyModel):
     needs_images: ClassVar[bool] = True
     smallest_image: ClassVar[int] = 1
 
+
+class ForChannels(Model):
+    """A model that is made for so many channels."""
+
     channels: Count
     outputs: Count
 
 
-class MLP(Model):
+class MLP(ForChannels):
     option = "mlp"
     needs_images = False
     target: Literal["runner.models.mlp.MLP"] = Field(alias="_target_")
@@ -40,7 +52,7 @@ class MLP(Model):
     dropout: Share
 
 
-class LeNet(Model):
+class LeNet(ForChannels):
     option = "lenet"
     smallest_image = 12
     target: Literal["runner.models.lenet.LeNet"] = Field(alias="_target_")
@@ -49,7 +61,7 @@ class LeNet(Model):
     pool: PoolName
 
 
-class ConvNet(Model):
+class ConvNet(ForChannels):
     option = "convnet"
     target: Literal["runner.models.convnet.ConvNet"] = Field(alias="_target_")
     widths: Annotated[list[Count], Field(min_length=1)]
@@ -58,7 +70,7 @@ class ConvNet(Model):
     dropout: Share
 
 
-class UNet(Model):
+class UNet(ForChannels):
     option = "unet"
     tasks = ("segmentation",)
     target: Literal["runner.models.unet.UNet"] = Field(alias="_target_")
@@ -69,7 +81,7 @@ class UNet(Model):
     dropout: Share
 
 
-class TorchvisionModel(Model):
+class TorchvisionModel(ForChannels):
     option = "torchvision"
     tasks = (*Model.tasks, "segmentation")
     target: Literal["runner.models.vision.torchvision_model"] = Field(alias="_target_")
@@ -77,9 +89,41 @@ class TorchvisionModel(Model):
     image_size: Size | None
 
 
+class ConvNet1d(Model):
+    option = "convnet1d"
+    needs_images = False
+    target: Literal["runner.models.convnet1d.ConvNet1d"] = Field(alias="_target_")
+    outputs: Count
+    widths: Annotated[list[Count], Field(min_length=1)]
+    kernel_size: Annotated[Count, AfterValidator(odd)]
+    activation: ActivationName
+    batch_norm: bool
+    dropout: Share
+
+
+class TwoInputConvNet(ForChannels):
+    option = "two_input_convnet"
+    target: Literal["runner.models.two_input_convnet.TwoInputConvNet"] = Field(alias="_target_")
+    widths: Annotated[list[Count], Field(min_length=1)]
+    features: Count | None
+    feature_width: Count
+    hidden: Count
+    activation: ActivationName
+    batch_norm: bool
+    dropout: Share
+
+
+class Sequential(Model):
+    option = "sequential"
+    tasks = (*Model.tasks, "segmentation")
+    needs_images = False
+    target: Literal["runner.models.sequential.Sequential"] = Field(alias="_target_")
+    layers: Annotated[list[Target], Field(min_length=1)]
+
+
 MODELS: dict[str, type[Model]] = {
     target: model
-    for model in (MLP, LeNet, ConvNet, UNet, TorchvisionModel)
+    for model in (MLP, LeNet, ConvNet, ConvNet1d, TwoInputConvNet, UNet, Sequential, TorchvisionModel)
     for target in get_args(model.model_fields["target"].annotation)
 }
 """The shipped models, by their ``_target_``."""
