@@ -71,7 +71,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
             model,
             device.device,
             norms_and_biases=config.regularization.norms_and_biases,
-            lr_factors=lr_factors(model, config.adapt.lr or {}),
+            lr_factors=lr_factors(model, config.adapt.lr_factors or {}),
         ),
         schedule=build(config.scheduler.node(), key="scheduler"),
         lr_every=config.training.lr_every,
