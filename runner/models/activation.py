@@ -7,6 +7,7 @@ from torch import nn
 
 from runner.errors import UserError, listing, nearest
 from runner.models.choices import ActivationName
+from runner.models.squareplus import Squareplus
 
 ACTIVATIONS: dict[ActivationName, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -15,6 +16,7 @@ ACTIVATIONS: dict[ActivationName, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "silu": nn.SiLU,
     "softplus": nn.Softplus,
+    "squareplus": Squareplus,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
     "log_softmax": partial(nn.LogSoftmax, dim=1),  # over the classes: an output for loss=nll

@@ -9,6 +9,7 @@ ActivationName = Literal[
     "gelu",
     "silu",
     "softplus",
+    "squareplus",
     "tanh",
     "sigmoid",
     "log_softmax",

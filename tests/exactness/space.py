@@ -46,6 +46,8 @@ CLASSIFIERS: dict[str, Typed] = {
         *(*DIGITS, "model=convnet", "data=digits", "model.widths=[4,4]"),
         *("model.batch_norm=true", "model.dropout=0.2"),
     ],
+    "multiscale": [*DIGITS, "model=multiscale", "model.width=3", "model.scales=2", "model.activation=squareplus"],
+    "layers whose size depends on the data": [*DIGITS, "model=sequential"],
     "convnet with an auxiliary output and a frozen block": [
         *(*DIGITS, "model=convnet", "data=digits", "model.widths=[4,4]"),
         *("adapt.outputs={block2.conv1: {weight: 0.3}}", "adapt.freeze=[block1.*]"),

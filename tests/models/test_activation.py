@@ -22,6 +22,7 @@ FORMULAS = {
     "gelu": lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2,
     "silu": lambda x: x * sigmoid(x),
     "softplus": lambda x: math.log(1 + math.exp(x)),
+    "squareplus": lambda x: (x + math.sqrt(x * x + 4)) / 2,
     "tanh": math.tanh,
     "sigmoid": sigmoid,
     "identity": lambda x: x,

@@ -38,6 +38,7 @@ def test_the_options_are_these():
         "convnet1d",
         "lenet",
         "mlp",
+        "multiscale",
         "sequential",
         "torchvision",
         "two_input_convnet",

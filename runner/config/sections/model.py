@@ -70,6 +70,15 @@ class ConvNet(ForChannels):
     dropout: Share
 
 
+class MultiScaleNet(ForChannels):
+    option = "multiscale"
+    target: Literal["runner.models.multiscale.MultiScaleNet"] = Field(alias="_target_")
+    width: Count
+    scales: Count
+    activation: ActivationName
+    batch_norm: bool
+
+
 class UNet(ForChannels):
     option = "unet"
     tasks = ("segmentation",)
@@ -123,7 +132,7 @@ class Sequential(Model):
 
 MODELS: dict[str, type[Model]] = {
     target: model
-    for model in (MLP, LeNet, ConvNet, ConvNet1d, TwoInputConvNet, UNet, Sequential, TorchvisionModel)
+    for model in (MLP, LeNet, ConvNet, ConvNet1d, TwoInputConvNet, MultiScaleNet, UNet, Sequential, TorchvisionModel)
     for target in get_args(model.model_fields["target"].annotation)
 }
 """The shipped models, by their ``_target_``."""
