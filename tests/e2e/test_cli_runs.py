@@ -176,7 +176,7 @@ def test_summary_counts_the_parameters_and_makes_no_run(runner: CommandLine) -> 
     done = runner("summary", "model.hidden=[16]")
     assert (done.returncode, done.stderr) == (0, "")
     parameters = 8 * 8 * 16 + 16 + 16 * 10 + 10
-    assert f"Total params: {parameters:,}\n" in done.stdout
+    assert f"parameters     {parameters:,}\n" in done.stdout
     assert list(runner.folder.iterdir()) == []
 
 

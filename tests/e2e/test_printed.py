@@ -35,16 +35,6 @@ def test_sweeps_and_repetitions_are_named_as_seen_from_here(
     assert str(tmp_path) not in out
 
 
-def test_a_summary_counts_in_full_without_names_of_units(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["summary", "model.hidden=[]", "data.batch_size=2"]) == 0
-    out = capsys.readouterr().out
-    assert "Units" not in out
-    assert f"Total mult-adds: {2 * (64 * 10 + 10):,}\n" in out
-
-
 def test_ls_refuses_a_folder_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

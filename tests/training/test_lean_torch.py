@@ -9,7 +9,7 @@ import torch
 
 from runner.training.lean_torch import plain_step, spare_dynamo
 
-HEAVY = ["torch._dynamo", "sympy", "torchvision", "torchmetrics", "sklearn", "scipy", "skimage", "pandas", "torchinfo"]
+HEAVY = ["torch._dynamo", "sympy", "torchvision", "torchmetrics", "sklearn", "scipy", "skimage", "pandas"]
 
 TRAIN = """
 import sys
