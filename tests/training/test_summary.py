@@ -111,14 +111,15 @@ def test_the_table_reads_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["summary", "model.hidden=[]", "data.batch_size=2"]) == 0
+    assert main(["summary", "model=sequential", "data.batch_size=2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2:9] == [
-        "layer                  type  output  parameters  multiply-adds",
-        "flatten             Flatten      64           -              -",
-        "output               Linear      10         650            640",
-        "output_activation  Identity      10           -              -",
+    assert lines[2:10] == [
+        "layer     type  output  parameters  multiply-adds",
+        "0      Flatten      64           -              -",
+        "1       Linear     128       8,320          8,192",
+        "2         ReLU     128           -              -",
+        "3       Linear      10       1,290          1,280",
         "",
-        "parameters     650",
-        "multiply-adds  640 for a sample",
+        "parameters     9,610",
+        "multiply-adds  9,472 for a sample",
     ]
