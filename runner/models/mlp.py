@@ -42,6 +42,8 @@ class MLP(nn.Sequential):
         for number, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):
             self.add_module(f"linear{number}", nn.Linear(fan_in, fan_out))
             self.add_module(f"activation{number}", make_activation(activation))
-            self.add_module(f"dropout{number}", nn.Dropout(dropout))
+            if dropout:  # what does nothing costs a small network a tenth of its step
+                self.add_module(f"dropout{number}", nn.Dropout(dropout))
         self.output = nn.Linear(widths[-1], outputs)
-        self.output_activation = make_activation(output_activation)
+        if output_activation != "identity":
+            self.output_activation = make_activation(output_activation)

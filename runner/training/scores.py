@@ -50,7 +50,7 @@ class Scores:
     def add(self, batches: Sequence[Seen], step: int | None = None) -> None:
         """Note the batches of an update (counted from 1), or of an evaluation (None)."""
         for seen in batches:
-            self.samples += len(seen.indices)
+            self.samples += seen.indices.numel()
             self._unread.append((seen.loss, seen.indices, step))
             self._uncounted.append(seen)
             self._uncounted_elements += seen.outputs.numel()
@@ -99,7 +99,7 @@ class Scores:
         for value, (_, indices, step) in zip(values, self._unread, strict=True):
             if step is not None and not math.isfinite(value):
                 raise _not_finite(value, step, indices)
-            self._loss_sum += value * len(indices)
+            self._loss_sum += value * indices.numel()
         self._unread.clear()
 
     def _count(self) -> None:

@@ -58,7 +58,7 @@ def test_a_training_loss_that_is_not_finite_is_told_with_its_step_and_samples() 
     scores = Scores(ClassificationMetrics(2, CPU))
     scores.add(seen(1.0, 2), step=4)
     scores.add(seen(math.nan, 3), step=5)
-    with pytest.raises(UserError, match=r"the loss of step 5 is nan\n  where:    the batch of samples 0, 1, 2\n"):
+    with pytest.raises(UserError, match=r"the loss of step 5 is nan\n  where:    the batch of 3 samples 0, 1, 2\n"):
         scores.loss_since_mark()
 
 

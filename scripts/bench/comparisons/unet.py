@@ -18,7 +18,7 @@ of each is not counted. Then runner's own loader: the share of its steps in whic
 
 FP32, CHANNELS_LAST, BF16 = "by hand, fp32", "by hand, fp32, channels_last", "by hand, bf16, channels_last"
 DEFAULTS, FAST = "runner, defaults", "runner, documented settings"
-SETTINGS = {DEFAULTS: [], FAST: ["device.precision=bf16"]}
+SETTINGS = {DEFAULTS: [], FAST: ["device.precision=auto"]}
 BATCH_SIZE = 4
 _NETWORK = [
     "model=unet",
