@@ -62,7 +62,7 @@ def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_batch(parts: Parts) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-    return parts.splits.prepare(parts.splits.first(parts.splits.train, 8))
+    return parts.splits.prepare(parts.splits.train_in_order.first(8))
 
 
 def test_a_layer_is_replaced_by_its_name(parts_of: PartsOf) -> None:
