@@ -163,11 +163,13 @@ def outputs_of(model: nn.Module, layer_names: Iterable[str], samples: Sequence[T
 def add_outputs(model: nn.Module, heads: Mapping[str, nn.Module]) -> None:
     """Let a model give, in training, (its output, what each head makes of its layer's output, ...) in that order.
 
+    What it gives besides its output itself, in a tuple, comes before what the heads make.
+
     In eval mode it gives its output alone, and nothing is kept or computed. The heads are in the model as
     ``auxiliary``, by the names of their layers with ``_`` in place of dots.
 
     Args:
-        model: Gives a tensor.
+        model: Gives a tensor, or in training a tuple of such.
         heads: By the name of the layer whose output they take.
 
     Raises:
@@ -205,12 +207,15 @@ class _Supervising:
     def begin(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.is_on = model.training
 
-    def end(self, model: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> tuple[Tensor, ...] | None:
+    def end(
+        self, model: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...] | None:
         if not self.is_on:
             return None
         noted, self.noted = self.noted, {}
         heads: Any = getattr(model, HEADS)
-        return (output, *(head(noted[key]) for key, head in heads.items()))
+        own = output if isinstance(output, tuple) else (output,)
+        return (*own, *(head(noted[key]) for key, head in heads.items()))
 
 
 class _Noting:

@@ -64,7 +64,8 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
     net = _on_device(net, config, device, splits)
     _try_out(net, choices, device, splits, task)
     new_layers = (*replaced, *joined, *([HEADS] if supervised else []))
-    return Model(net, new_layers, tuple(one.weight for one in supervised.values()), tuple(held))
+    auxiliary_weights = (*adapt.output_weights, *(one.weight for one in supervised.values()))
+    return Model(net, new_layers, auxiliary_weights, tuple(held))
 
 
 def _supervise(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
+from runner.errors import UserError
 from runner.training.cuda_graph import GraphedGradient
 from runner.training.data import Splits
 from runner.training.devices import Device
@@ -192,6 +193,13 @@ def _of_task(
     def loss(outputs: Outputs, targets: Tensor) -> Tensor:
         if isinstance(outputs, Tensor):
             return loss_fn(outputs, task.match(targets, outputs))
+        if len(outputs) != len(auxiliary_weights) + 1:
+            raise UserError(
+                f"the model gives {len(outputs) - 1} auxiliary outputs in training, and {len(auxiliary_weights)} of "
+                "their losses have weights",
+                expected="a number for each, in the order in which the model gives them",
+                fix=f"adapt.output_weights={[0.3] * (len(outputs) - 1)}".replace(" ", ""),
+            )
         main, *auxiliary = (loss_fn(output, task.match(targets, output)) for output in outputs)
         return sum((w * one for w, one in zip(auxiliary_weights, auxiliary, strict=True)), start=main)
 

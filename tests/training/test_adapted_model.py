@@ -95,6 +95,40 @@ def test_the_loss_is_the_main_one_and_the_auxiliary_ones_by_their_weights(parts_
     assert isinstance(parts.evaluate(*inputs), torch.Tensor)
 
 
+DEEP = """
+from torch import nn
+class Deep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.early = nn.Linear(64, 8), nn.Linear(8, 10), nn.Linear(8, 10)
+    def forward(self, images):
+        features = self.first(images.flatten(1)).relu()
+        main = self.second(features)
+        return (main, self.early(features)) if self.training else main
+"""
+
+
+def test_a_models_own_auxiliary_outputs_count_by_their_weights(
+    parts_of: PartsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "deep_net.py").write_text(DEEP)
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "deep.yaml").write_text("_target_: deep_net.Deep")
+    parts = parts_of("model=deep", "adapt.output_weights=[0.25]", "adapt.outputs={first: {weight: 0.5}}")
+    inputs, targets = a_batch(parts)
+    parts.begin_training()
+    main, early, first = parts.model(*inputs)
+    expected = F.cross_entropy(main, targets) + 0.25 * F.cross_entropy(early, targets)
+    loss, outputs = parts.gradient.add(inputs, targets, 1.0)
+    torch.testing.assert_close(loss, expected + 0.5 * F.cross_entropy(first, targets))
+    assert torch.equal(outputs, main)
+    without = parts_of("model=deep")
+    without.begin_training()
+    with pytest.raises(UserError, match=r"gives 1 auxiliary outputs in training(.|\n)*adapt\.output_weights=\[0\.3\]"):
+        without.gradient.add(inputs, targets, 1.0)
+
+
 def test_a_head_of_ones_own_may_be_named(parts_of: PartsOf) -> None:
     head = "{_target_: torch.nn.Sequential, _args_: []}"
     with pytest.raises(UserError):

@@ -12,5 +12,6 @@ class Adapt(Node):
     replace: dict[str, Target] | None
     inputs: dict[str, Count] | None
     outputs: dict[str, Auxiliary] | None
+    output_weights: list[NotNegative]
     freeze: list[str]
     lr_factors: dict[str, Positive] | None
