@@ -33,6 +33,7 @@ def misfits(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
     run = RunConfig.model_validate(config)
     checks = (
         *MODEL_CHECKS,
+        _overruled,
         _losses_for_task,
         _log_probabilities,
         _two_classes,
@@ -45,6 +46,25 @@ def misfits(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
         _monitor,
     )
     return [error for check in checks if (error := check(run, origin))]
+
+
+def _overruled(run: RunConfig, origin: Origin) -> UserError | None:
+    """An option that was typed, and does nothing because the experiment sets the same key to something else."""
+    if "regularization" not in origin.typed:
+        return None
+    for option, path, value in origin.reaches("regularization"):
+        found: Any = run.model_dump(by_alias=True)
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        name = ".".join(path)
+        if found != value and name not in origin.typed and origin.experiment_file(path):
+            return UserError(
+                f"regularization={option} sets {name}={value}, but experiment={origin.choice('experiment')} "
+                f"sets {found}",
+                where=origin.file_of(path),
+                fix=f"{name}={value} on the command line, which wins over both",
+            )
+    return None
 
 
 def _losses_for_task(run: RunConfig, origin: Origin) -> UserError | None:

@@ -1,12 +1,13 @@
 """Where a value of the composed configuration came from: the command line, or a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from runner.config.leaves import leaves
 from runner.config.paths import Places
 
 Keys = Sequence[str | int]
@@ -53,6 +54,21 @@ class Origin:
         group = str(path[0])
         return f" of {group}={self.choice(group)}" if len(path) > 1 and self.choices.get(group) else ""
 
+    def experiment_file(self, path: Keys) -> Path | None:
+        """The file of the experiment that sets a path, if it does."""
+        experiment = self.choices.get("experiment")
+        return self._experiment_with(experiment, path) if isinstance(experiment, str) else None
+
+    def reaches(self, group: str) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+        """Option, path and value of what the options chosen in a group set in other groups."""
+        options = self.choices.get(group)
+        for name in () if isinstance(options, str) or options is None else options:
+            file = self.places.file_of(group, name)
+            if file and file.read_text(encoding="utf-8").startswith(_GLOBAL):
+                for key, value in leaves(_content(file)).items():
+                    if not key.startswith("defaults"):
+                        yield name, tuple(key.split(".")), value
+
     def _override(self, path: Keys) -> str | None:
         """The override that set a path, or what it is in."""
         for length in range(len(path), 0, -1):
@@ -63,11 +79,9 @@ class Origin:
         return None
 
     def _file(self, path: Keys) -> Path | None:
-        experiment = self.choices.get("experiment")
-        if isinstance(experiment, str):
-            found = self._experiment_with(experiment, path)
-            if found:
-                return found
+        found = self.experiment_file(path)
+        if found:
+            return found
         reaching = self._reaching(path)
         if reaching:
             return reaching
@@ -81,10 +95,10 @@ class Origin:
     def _reaching(self, path: Keys) -> Path | None:
         """The file of an option, among several of a group, that sets a path of another group."""
         for group, options in self.choices.items():
-            for name in () if isinstance(options, str) or options is None else reversed(options):
-                file = self.places.file_of(group, name)
-                if file and file.read_text(encoding="utf-8").startswith(_GLOBAL) and _sets(_content(file), path):
-                    return file
+            if not isinstance(options, str) and options is not None:
+                found = [name for name, reached, _ in self.reaches(group) if tuple(path[: len(reached)]) == reached]
+                if found:
+                    return self.places.file_of(group, found[-1])
         return None
 
     def _experiment_with(self, name: str, path: Keys) -> Path | None:

@@ -57,6 +57,7 @@ NEEDS = {
     "two_input_convnet": ["data=csv_images", "data.source.csv=pets/label.csv", "data.source.feature_columns=[label]"],
     "weight_decay": ["optimizer=adamw"],
     "batch_norm": ["model=convnet"],
+    "no_batch_norm": ["model=convnet"],
     "binary": ["data.num_classes=2"],
     "bce": ["task=multilabel"],
     "binary_focal": ["task=multilabel"],
@@ -287,6 +288,19 @@ def test_options_of_regularization_combine_also_where_they_set_keys_of_other_gro
     assert config["loss"]["label_smoothing"] == 0.1
     assert config["regularization"]["l2"] == 0.0001
     assert [change["_target_"].rpartition(".")[2] for change in config["data"]["augment"]] == ["Shift", "Rotate"]
+
+
+def test_an_option_that_an_experiment_would_overrule_in_silence_is_refused(here: Path) -> None:
+    (here / "conf" / "experiment").mkdir(parents=True)
+    (here / "conf" / "experiment" / "mine.yaml").write_text("# @package _global_\nmodel: {dropout: 0.1}\n")
+    (found,) = refused("experiment=mine", "regularization=[dropout]")
+    assert found.startswith("regularization=dropout sets model.dropout=0.5, but experiment=mine sets 0.1")
+    typed = compose("experiment=mine", "regularization=[dropout]", "model.dropout=0.3")
+    assert typed.config["model"]["dropout"] == 0.3
+    (here / "conf" / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults: [{override /regularization: [dropout]}]\nmodel: {dropout: 0.1}\n"
+    )
+    assert compose("experiment=mine").config["model"]["dropout"] == 0.1, "it chose the option itself"
 
 
 def test_a_key_that_a_model_lacks_is_told_with_the_regularization_that_sets_it(here: Path) -> None:
