@@ -29,6 +29,8 @@ def fill_facts(config: DictConfig, origin: Origin) -> list[UserError]:
     errors, facts = _ask(data, asked, origin)
     for key in asked:
         value = STAND_INS[key] if facts is None else getattr(facts, key)
+        if key == "image_size" and facts is not None and facts.image_size and data.get("load_size") is not None:
+            value = tuple(data.load_size)  # unless the changes of images change their size, which is told then
         data[key] = list(value) if isinstance(value, tuple) else value
     return errors
 

@@ -7,7 +7,7 @@ B: samples of a batch, C: channels, H: height, W: width.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import torch
@@ -24,7 +24,7 @@ class Augmentation(Protocol):
     """A random change to a batch of images and masks."""
 
     def __call__(self, images: Tensor, masks: Tensor | None, draw: Draw) -> Augmented:
-        """The changed images and masks, of the same shapes and types."""
+        """The changed images and masks, of the same types, and of the same size unless it is to change that."""
         ...
 
 
@@ -118,6 +118,86 @@ class Shift:
         return origins.clamp(0, length - 1), inside
 
 
+class RandomCrop:
+    """Cuts out a part of each image, anywhere.
+
+    Args:
+        size: Height and width of the part.
+    """
+
+    def __init__(self, size: Sequence[int]) -> None:
+        self.size = _size("RandomCrop", size)
+
+    def __call__(self, images: Tensor, masks: Tensor | None, draw: Draw) -> Augmented:
+        """The parts of images and masks.
+
+        Raises:
+            UserError: If the images are smaller than that.
+        """
+        _require_size("RandomCrop", self.size, images)
+        room = torch.tensor([images.shape[-2] - self.size[0], images.shape[-1] - self.size[1]], device=images.device)
+        corners = (draw(2) * (room + 1)).long()
+        rows = corners[:, :1] + torch.arange(self.size[0], device=images.device)
+        columns = corners[:, 1:] + torch.arange(self.size[1], device=images.device)
+        return _gather(images, rows, columns, None), None if masks is None else _gather(masks, rows, columns, None)
+
+
+class CenterCrop:
+    """Cuts out the middle of each image: what evaluation does where training takes a part anywhere.
+
+    Args:
+        size: Height and width of the part.
+    """
+
+    def __init__(self, size: Sequence[int]) -> None:
+        self.size = _size("CenterCrop", size)
+
+    def __call__(self, images: Tensor, masks: Tensor | None, draw: Draw) -> Augmented:
+        """The middle of images and masks; nothing is drawn.
+
+        Raises:
+            UserError: If the images are smaller than that.
+        """
+        _require_size("CenterCrop", self.size, images)
+        height, width = self.size
+        top, left = (images.shape[-2] - height) // 2, (images.shape[-1] - width) // 2
+        window = (..., slice(top, top + height), slice(left, left + width))
+        return images[window], None if masks is None else masks[window]
+
+
+class ColorJitter:
+    """Changes brightness, contrast and saturation, in this order, as torchvision's ``ColorJitter`` does each.
+
+    A change of c draws a factor from max(0, 1 - c) to 1 + c: brightness multiplies, contrast moves away from the mean
+    grey of the image, saturation moves away from the grey of each pixel. Alpha stays; values are kept in 0 to 1.
+
+    Args:
+        brightness: The largest change, 0 or more; 0: none.
+        contrast: Likewise.
+        saturation: Likewise; without effect on grey images.
+    """
+
+    def __init__(self, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0) -> None:
+        for name, change in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
+            if change < 0:
+                raise UserError(f"ColorJitter: {name}={change} is negative", expected="a number of 0 or more")
+        self.changes = (brightness, contrast, saturation)
+
+    def __call__(self, images: Tensor, masks: Tensor | None, draw: Draw) -> Augmented:
+        """The images in other colours; the masks as they are."""
+        low = torch.tensor([max(0.0, 1 - change) for change in self.changes], device=images.device)
+        high = torch.tensor([1 + change for change in self.changes], device=images.device)
+        brightness, contrast, saturation = (low + draw(3) * (high - low)).T[:, :, None, None, None]
+        colours, rest = (images[:, :3], images[:, 3:]) if images.shape[1] > 3 else (images, images[:, :0])
+        if self.changes[0]:
+            colours = (colours * brightness).clamp(0, 1)
+        if self.changes[1]:
+            colours = _away(colours, _grey(colours).mean(dim=(-3, -2, -1), keepdim=True), contrast)
+        if self.changes[2] and colours.shape[1] == 3:
+            colours = _away(colours, _grey(colours), saturation)
+        return torch.cat([colours, rest], dim=1), masks
+
+
 class Rotate:
     """Turns images about their centre by any angle: bilinear between pixels, the nearest one for masks.
 
@@ -166,6 +246,32 @@ def _gather(values: Tensor, rows: Tensor, columns: Tensor, inside: Tensor | None
     gathered = moved[batch, rows[:, :, None], columns[:, None, :]]
     gathered = gathered.movedim(-1, 1) if values.ndim == 4 else gathered
     return gathered if inside is None else gathered * inside.view(len(values), *between, *inside.shape[1:])
+
+
+def _grey(colours: Tensor) -> Tensor:
+    """The luma (ITU-R BT.601) of images (B, 3, H, W) as (B, 1, H, W), with torchvision's weights; grey as it is."""
+    if colours.shape[1] != 3:
+        return colours
+    return (colours * torch.tensor([0.2989, 0.587, 0.114], device=colours.device).view(-1, 1, 1)).sum(1, keepdim=True)
+
+
+def _away(colours: Tensor, grey: Tensor, factor: Tensor) -> Tensor:
+    return (factor * colours + (1 - factor) * grey).clamp(0, 1)
+
+
+def _size(name: str, size: Sequence[int]) -> tuple[int, int]:
+    if len(size) != 2 or min(size) < 1:
+        raise UserError(f"{name}: size={list(size)}", expected="[height, width] in pixels, 1 or more")
+    return size[0], size[1]
+
+
+def _require_size(name: str, size: tuple[int, int], images: Tensor) -> None:
+    height, width = images.shape[-2:]
+    if size[0] > height or size[1] > width:
+        raise UserError(
+            f"{name}: size={list(size)}, but the images are {height} x {width} (height x width)",
+            fix=f"data.load_size=[{max(size[0], height)},{max(size[1], width)}], the size before it",
+        )
 
 
 def _probability(p: float) -> float:

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from runner.data.random import fold
 from runner.data.sampler import EpochSampler, Order
@@ -67,6 +67,10 @@ class TensorStore(Dataset[tuple[Tensor, ...]]):
         return Batch(inputs, _gather(self.targets, indices), indices)
 
 
+Change = Callable[[Batch, int], Batch]
+"""Something that is done to a batch where it is made; it is told the epoch, and may depend on nothing else."""
+
+
 class Batches:
     """The batches of one split, epoch by epoch, from any batch on.
 
@@ -85,6 +89,7 @@ class Batches:
         prefetch_factor: Batches that each worker prepares in advance; None: 2.
         persistent_workers: Keep the workers from epoch to epoch.
         timeout: Seconds to wait for a worker before giving up; 0: for ever.
+        changes: What is done to each batch where it is made, in this order.
     """
 
     def __init__(
@@ -101,16 +106,17 @@ class Batches:
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
         timeout: float = 0,
+        changes: Sequence[Change] = (),
     ) -> None:
         self.indices = indices
         self.batch_size = batch_size
-        self._store = store
+        self._told = _Told(store, changes)
         self._seed = seed
         self._sampler = EpochSampler(indices, batch_size, seed, order, drop_last)
         self._generator = torch.Generator()
         self._loader: DataLoader[Batch | UserError] = DataLoader(
-            _Told(store),
-            batch_sampler=self._sampler,  # type: ignore[arg-type]
+            self._told,
+            batch_sampler=_WithEpoch(self._sampler),  # type: ignore[arg-type]
             collate_fn=_as_it_is,  # type: ignore[arg-type]
             generator=self._generator,
             num_workers=workers,
@@ -127,8 +133,8 @@ class Batches:
         return len(self._sampler)
 
     def first(self, count: int) -> Batch:
-        """The first ``count`` samples of the split as a batch, to try something out on."""
-        return self._store.__getitems__(self.indices[:count])
+        """The first ``count`` samples of the split as a batch of epoch 0, to try something out on."""
+        return _or_raise(self._told.__getitems__((0, np.asarray(self.indices[:count], dtype=np.int64))))
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from batch ``start`` on; those before it are not loaded.
@@ -146,19 +152,38 @@ class Batches:
 
 
 class _Told(Dataset[Batch | UserError]):
-    """What DataLoader reads: batches of a store. A user's mistake is handed over like a batch.
+    """What DataLoader reads: batches of a store, changed. A user's mistake is handed over like a batch.
 
     Raised in a worker, it would come out as a text with the traceback of the worker.
     """
 
-    def __init__(self, store: TensorStore) -> None:
+    def __init__(self, store: TensorStore, changes: Sequence[Change]) -> None:
         self._store = store
+        self._changes = tuple(changes)
 
-    def __getitems__(self, ids: Array) -> Batch | UserError:
+    def __getitems__(self, wanted: tuple[int, Array]) -> Batch | UserError:
+        epoch, ids = wanted
         try:
-            return self._store.__getitems__(ids)
+            batch = self._store.__getitems__(ids)
+            for change in self._changes:
+                batch = change(batch, epoch)
+            return batch
         except UserError as error:
             return error
+
+
+class _WithEpoch(Sampler[tuple[int, Array]]):
+    """The batches of an epoch's sampler, each with the epoch: a worker that is kept knows of it by nothing else."""
+
+    def __init__(self, sampler: EpochSampler) -> None:
+        self._sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def __iter__(self) -> Iterator[tuple[int, Array]]:
+        epoch = self._sampler.epoch
+        return ((epoch, ids) for ids in iter(self._sampler))
 
 
 def _or_raise(batch: Batch | UserError) -> Batch:

@@ -28,6 +28,7 @@ class Prepare:
             value, or one for each. None: nothing.
         std: Divided by afterwards; likewise.
         augment: Applied in this order, in training only.
+        evaluate: Applied in this order, in evaluation only.
         seed: Decides the augmentation, together with the epoch and the sample.
         device: Where the model is.
         blend: Blends the first input and the classes of a training batch, after all else.
@@ -38,6 +39,7 @@ class Prepare:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         augment: Sequence[Augmentation] = (),
+        evaluate: Sequence[Augmentation] = (),
         seed: int = 0,
         device: torch.device | str = "cpu",
         blend: Blend | None = None,
@@ -45,7 +47,7 @@ class Prepare:
         self._device = torch.device(device)
         self._mean = _per_channel("mean", mean, self._device)
         self._std = _per_channel("std", std, self._device)
-        self._augment = tuple(augment)
+        self._changes = {True: tuple(augment), False: tuple(evaluate)}
         self._seed = seed
         self.memory_format = torch.contiguous_format
         """Of the images; ``torch.channels_last`` suits convolutions."""
@@ -57,7 +59,7 @@ class Prepare:
         Args:
             batch: As it comes from the loader; it is not changed.
             epoch: The running epoch, from which the augmentation is drawn.
-            training: Whether to augment.
+            training: Whether to augment, rather than do what evaluation does.
 
         Returns:
             Inputs: images (B, C, H, W) float32, features (B, F) float32. Targets: classes (B,) or masks (B, H, W)
@@ -71,8 +73,9 @@ class Prepare:
         # What follows works in place, and must not change the store.
         first, *others = inputs[0] if inputs[0] is not batch.inputs[0] else inputs[0].clone(), *inputs[1:]
         targets = batch.targets.to(self._device, non_blocking=True)
-        if training and self._augment and first.ndim == 4:
-            first, targets = self._augmented(first, targets, batch.indices, epoch)
+        if self._changes[training] and first.ndim == 4:
+            draw = Draws(self._seed, epoch, batch.indices.to(self._device, non_blocking=True))
+            first, targets = self._changed(self._changes[training], first, targets, draw)
         if self._mean is not None:
             first.sub_(_fitting(self._mean, first, "mean"))
         if self._std is not None:
@@ -90,10 +93,11 @@ class Prepare:
         values = values.to(torch.float32, memory_format=self.memory_format, copy=True)
         return values.div_(white) if white else values
 
-    def _augmented(self, images: Tensor, targets: Tensor, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    def _changed(
+        self, changes: Sequence[Augmentation], images: Tensor, targets: Tensor, draw: Draws
+    ) -> tuple[Tensor, Tensor]:
         masks = targets if targets.ndim == 3 else None
-        draw = Draws(self._seed, epoch, indices.to(self._device, non_blocking=True))
-        for change in self._augment:
+        for change in changes:
             images, masks = change(images, masks, draw)
         images = images.contiguous(memory_format=self.memory_format)
         return images, targets if masks is None else masks

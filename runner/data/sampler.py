@@ -171,6 +171,11 @@ class EpochSampler(Sampler[Array]):
         full, rest = divmod(len(self._order), self._batch_size)
         return full + (rest > 0 and not self._drop_last)
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next iteration yields."""
+        return self._epoch
+
     def set(self, epoch: int, start: int = 0) -> None:
         """Choose what the next iteration yields: epoch ``epoch`` from batch ``start`` on."""
         self._epoch = epoch

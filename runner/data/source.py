@@ -104,6 +104,8 @@ class Samples:
     groups: Array | None = None
     """(N,) integers: samples of one group never fall into different splits, such as the tiles of one picture."""
     class_names: tuple[str, ...] = ()
+    mask_values: tuple[int, ...] = ()
+    """What stands for each class in the files of the masks; empty where the numbers of the classes do."""
 
     def __post_init__(self) -> None:
         self._check_counts()

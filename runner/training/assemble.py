@@ -52,7 +52,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
     console.note(f"data     {choices.get('data')}: {splits.describe()}")
     task = make_task(config.task.name, config.task.outputs, splits.class_names, metric_nodes(config.task))
     seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
-    made = make_model(config, choices, device, splits, task)
+    made = make_model(config, choices, device, splits.train_in_order.first(2), splits.prepare, task)
     model = made.net
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
     epochs = float(config.epochs)

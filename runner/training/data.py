@@ -3,24 +3,26 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import Literal, NamedTuple, TypeGuard
 
 import numpy as np
 import torch
 
 from runner.build import build
 from runner.config.sections.data import Data
+from runner.data.augment import Augmentation
 from runner.data.cache import keep
 from runner.data.cutmix import blending
 from runner.data.disk_cache import DiskCache, Note, default_root
 from runner.data.fingerprint import of_arrays
 from runner.data.listed import sample_weights, subset_of
-from runner.data.loader import Batch, Batches, TensorStore
+from runner.data.loader import Batches, Change, TensorStore
 from runner.data.prepare import Prepare
 from runner.data.sampler import Order, Weighted, class_weighted
 from runner.data.source import Array, Lazy, Progress, Samples, Streaming
 from runner.data.split import split
 from runner.data.stats import channel_stats
+from runner.data.transforms import Collated, PerSample, is_torchvision
 from runner.data.wrap import as_source
 from runner.errors import UserError
 
@@ -44,20 +46,22 @@ class Splits:
     normalize: dict[str, list[float]] | None
     """Mean and standard deviation of each channel on the scale of 0 to 1; None where images stay as they are."""
     class_names: tuple[str, ...]
+    mask_values: tuple[int, ...]
+    """As of ``Samples``."""
     fingerprint: str
     """Hex digest that changes when the data changes."""
+    shapes: tuple[tuple[int, ...], ...]
+    """Of each input of a sample, as the model gets it."""
+    as_evaluated: tuple[Change, ...]
+    """What is done to a batch of ``store`` that is evaluated, before ``prepare``."""
     kept: str
     """What is done with decoded images, in words; empty for data that needs no decoding."""
-
-    def first(self, batches: Batches, count: int) -> Batch:
-        """The first samples of a split."""
-        return self.store.__getitems__(np.asarray(batches.indices[:count], dtype=np.int64))
 
     def describe(self) -> str:
         """Sizes and shape, for the console."""
         counts = {"training": self.train, "validation": self.val, "test": self.test}
         sizes = ", ".join(f"{len(part.indices):,} {name}" for name, part in counts.items() if part is not None)
-        shapes = " and ".join("x".join(map(str, values.shape[1:])) for values in self.store.inputs)
+        shapes = " and ".join("x".join(map(str, shape)) for shape in self.shapes)
         return f"{sizes} samples of {shapes}{', ' if self.kept else ''}{self.kept}"
 
 
@@ -86,7 +90,8 @@ def load_data(
         UserError: If files are missing or broken, a split stays empty, or a class is missing in one.
     """
     source = as_source(build(config.source.node(), key="data.source"))
-    size = (config.image_size[0], config.image_size[1]) if config.image_size else None
+    wanted = config.load_size or config.image_size
+    size = (wanted[0], wanted[1]) if wanted else None
     disk, kept = None, ""
     if isinstance(source, Streaming):
         fingerprint, streamed = source.fingerprint(), source.stream(size, progress)
@@ -114,6 +119,9 @@ def load_data(
         parts = parts._replace(train=subset_of(parts.train, config.subset, len(samples)))
     store = TensorStore(samples)
 
+    training_changes = changes_of(config, "augment", seed)
+    eval_changes = changes_of(config, "eval_transforms", seed)
+
     def batches(indices: np.ndarray[tuple[int], np.dtype[np.int64]], training: bool) -> Batches | None:
         if not len(indices):
             return None
@@ -129,13 +137,15 @@ def load_data(
             prefetch_factor=config.prefetch_factor,
             persistent_workers=config.persistent_workers,
             timeout=config.timeout,
+            changes=(training_changes if training else eval_changes).where_made,
         )
 
     normalize = _normalize(config, samples.inputs[0], parts.train, disk, progress)
-    augment = [build(node.node(), key=f"data.augment.{number}") for number, node in enumerate(config.augment)]
     train, in_order = batches(parts.train, True), batches(parts.train, False)
     assert train is not None, "split() refuses an empty training part"
     assert in_order is not None
+    as_pictures = Prepare(augment=training_changes.on_device, evaluate=eval_changes.on_device, seed=seed)
+    shapes = _shapes(config, train, in_order, as_pictures)
     return Splits(
         store=store,
         train=train,
@@ -144,17 +154,74 @@ def load_data(
         test=batches(parts.test, False),
         prepare=Prepare(
             **(normalize or {}),
-            augment=augment,
+            augment=training_changes.on_device,
+            evaluate=eval_changes.on_device,
             seed=seed,
             device=device,
             blend=blending(mixup_alpha, cutmix_alpha, config.num_classes or 0, seed),
         ),
-        as_pictures=Prepare(augment=augment, seed=seed),
+        as_pictures=as_pictures,
         normalize=normalize,
         class_names=samples.class_names,
+        mask_values=samples.mask_values,
         fingerprint=fingerprint,
+        shapes=shapes,
+        as_evaluated=eval_changes.where_made,
         kept=kept,
     )
+
+
+class Changes(NamedTuple):
+    """What happens to samples between the store and the model."""
+
+    where_made: tuple[Change, ...]
+    """Where a batch is made, by a worker if there are any."""
+    on_device: tuple[Augmentation, ...]
+
+
+def changes_of(config: Data, key: Literal["augment", "eval_transforms"], seed: int) -> Changes:
+    """What a list of changes, and ``data.collate``, come to.
+
+    Raises:
+        UserError: If a transform of torchvision comes after one that works on whole batches.
+    """
+    named = f"data.{key}"
+    built = [build(node.node(), key=f"{named}.{number}") for number, node in enumerate(getattr(config, key))]
+    of_torchvision = [is_torchvision(change) for change in built]
+    count = sum(of_torchvision)
+    if any(of_torchvision[count:]):
+        late = built[len(built) - 1 - of_torchvision[::-1].index(True)]
+        raise UserError(
+            f"{named}: torchvision's {type(late).__name__} comes after a change of whole batches",
+            expected="torchvision's first: they are applied where a batch is made, the others on the device",
+        )
+    where_made: list[Change] = [PerSample(built[:count], seed, named)] if count else []
+    if config.collate is not None:
+        where_made.append(Collated(build(config.collate.node(), key="data.collate")))
+    return Changes(tuple(where_made), tuple(built[count:]))
+
+
+def _shapes(config: Data, train: Batches, in_order: Batches, as_pictures: Prepare) -> tuple[tuple[int, ...], ...]:
+    """The shape of each input after all changes, which are tried out on two samples.
+
+    Raises:
+        UserError: If they do not give images of the size that the model is made for.
+    """
+    tried = {
+        "augment": as_pictures(train.first(2), training=True)[0],
+        "eval_transforms": as_pictures(in_order.first(2))[0],
+    }
+    for key, (first, *_) in tried.items():
+        got = list(first.shape[2:])
+        if first.ndim == 4 and config.image_size is not None and got != list(config.image_size):
+            (height, width), loaded = config.image_size, config.load_size or config.image_size
+            raise UserError(
+                f"data.{key} gives images of {got[0]} x {got[1]}, but data.image_size=[{height},{width}]",
+                expected="the size that the model gets, height x width, for training and for evaluation",
+                fix=f"data.image_size=[{got[0]},{got[1]}] data.load_size=[{loaded[0]},{loaded[1]}], and "
+                "changes to that size in data.augment and data.eval_transforms",
+            )
+    return tuple(tuple(values.shape[1:]) for values in tried["eval_transforms"])
 
 
 def _cache_root(config: Data) -> Path:

@@ -15,11 +15,12 @@ import runner
 from runner.build import build
 from runner.config.schema import RunConfig
 from runner.config.sections.adapt import Auxiliary
+from runner.data.loader import Batch
+from runner.data.prepare import Prepare
 from runner.errors import UserError
 from runner.models.adapt import HEADS, PixelHead, PooledHead, add_input, add_outputs, freeze, layer_called, outputs_of
 from runner.models.initialise import initialise
 from runner.models.lazy import materialise
-from runner.training.data import Splits
 from runner.training.devices import Device
 from runner.training.tasks import Task
 
@@ -37,16 +38,26 @@ class Model:
     """Frozen normalising layers, which stay in eval mode."""
 
 
-def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, splits: Splits, task: Task) -> Model:
+def make_model(
+    config: RunConfig, choices: Mapping[str, Any], device: Device, few: Batch, prepare: Prepare, task: Task
+) -> Model:
     """Build it, change it as ``adapt`` says, and make sure that it can work with the data.
 
     Its first weights are drawn on the CPU and in this order, so that they are the same on every device.
+
+    Args:
+        config: Of the run.
+        choices: The option chosen in each group, for messages.
+        device: Where the model will be.
+        few: Two samples as they are stored. Only their shapes and types matter.
+        prepare: Brings them to the model, in the memory format that suits it from now on.
+        task: What it learns.
 
     Raises:
         UserError: If it cannot take these samples, its output does not suit the task, or it has no such layers.
     """
     net: nn.Module = build(config.model.node(), key="model")
-    samples, targets = splits.prepare(splits.first(splits.train, 2))
+    samples, targets = prepare(few)
     samples = tuple(values.cpu() for values in samples)
     adapt = config.adapt
     replaced, joined, supervised = adapt.replace or {}, adapt.inputs or {}, adapt.outputs or {}
@@ -61,8 +72,8 @@ def make_model(config: RunConfig, choices: Mapping[str, Any], device: Device, sp
             _supervise(net, supervised, samples, targets, task)
     initialise(net, {name: rule.model_dump() for name, rule in config.init.items()})  # type: ignore[misc]
     held = freeze(net, adapt.freeze) if adapt.freeze else []
-    net = _on_device(net, config, device, splits)
-    _try_out(net, choices, device, splits, task)
+    net = _on_device(net, config, device, prepare)
+    _try_out(net, choices, device, few, prepare, task)
     new_layers = (*replaced, *joined, *([HEADS] if supervised else []))
     auxiliary_weights = (*adapt.output_weights, *(one.weight for one in supervised.values()))
     return Model(net, new_layers, auxiliary_weights, tuple(held))
@@ -88,17 +99,19 @@ def _supervise(
     add_outputs(net, {name: heads[name] for name in supervised})
 
 
-def _on_device(net: nn.Module, config: RunConfig, device: Device, splits: Splits) -> nn.Module:
+def _on_device(net: nn.Module, config: RunConfig, device: Device, prepare: Prepare) -> nn.Module:
     net = net.to(device.device)
     channels_last = config.device.channels_last
     if any(isinstance(layer, nn.Conv2d) for layer in net.modules()) if channels_last == "auto" else channels_last:
         net = net.to(memory_format=torch.channels_last)
-        splits.prepare.memory_format = torch.channels_last
+        prepare.memory_format = torch.channels_last
     return net
 
 
-def _try_out(net: nn.Module, choices: Mapping[str, Any], device: Device, splits: Splits, task: Task) -> None:
-    inputs, targets = splits.prepare(splits.first(splits.train, 2))
+def _try_out(
+    net: nn.Module, choices: Mapping[str, Any], device: Device, few: Batch, prepare: Prepare, task: Task
+) -> None:
+    inputs, targets = prepare(few)
     net.eval()
     with _explained(choices, inputs), torch.no_grad(), device.autocast():
         task.check_targets(targets)

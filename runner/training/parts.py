@@ -94,7 +94,7 @@ class Parts:
 
     def sample_inputs(self) -> tuple[Tensor, ...]:
         """The inputs of a few training samples, as the model takes them."""
-        return self.splits.prepare(self.splits.first(self.splits.train, 2))[0]
+        return self.splits.prepare(self.splits.train_in_order.first(2))[0]
 
     def new_scores(self, training: bool = False) -> Scores:
         """Empty scores for an epoch of training or for the evaluation of a split."""

@@ -42,14 +42,14 @@ class Pictures:
     def _inputs(self, board: TensorBoard, parts: Parts) -> None:
         """Training images, changed as the first epoch changes them."""
         splits = parts.splits
-        images = splits.as_pictures(splits.first(splits.train, self.images), training=True)[0][0]
+        images = splits.as_pictures(splits.train.first(self.images), training=True)[0][0]
         if images.ndim == 4:
             board.images("train/inputs", images, 0)
 
     def _masks(self, board: TensorBoard, parts: Parts, progress: Progress) -> None:
         """Images, true and predicted masks, of validation samples where there are any."""
         splits = parts.splits
-        batch = splits.first(splits.val or splits.train, min(self.images, 8))
+        batch = (splits.val or splits.train_in_order).first(min(self.images, 8))
         inputs, targets = splits.prepare(batch)
         parts.evaluated.eval()
         with torch.no_grad(), parts.autocast():

@@ -1,8 +1,18 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import v2
 
-from runner.data.augment import HorizontalFlip, QuarterTurns, Rotate, Shift, VerticalFlip
+from runner.data.augment import (
+    CenterCrop,
+    ColorJitter,
+    HorizontalFlip,
+    QuarterTurns,
+    RandomCrop,
+    Rotate,
+    Shift,
+    VerticalFlip,
+)
 from runner.data.random import Draws
 from runner.errors import UserError
 
@@ -178,3 +188,55 @@ def test_a_rotation_may_leave_no_black_corners(padding):
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(UserError, match="expected"):
         wrong()
+
+
+# --- parts and colours ------------------------------------------------------------------------------------------------
+
+NUMBERED = torch.arange(2 * 3 * 5 * 6).view(2, 3, 5, 6).float()
+
+
+def draws(*numbers):
+    """Gives the same numbers to each of two samples."""
+    return lambda count: torch.tensor([numbers] * 2)
+
+
+@pytest.mark.parametrize(("numbers", "top", "left"), [((0.0, 0.0), 0, 0), ((0.999, 0.999), 2, 4), ((0.4, 0.3), 1, 1)])
+def test_a_random_crop_is_a_window_anywhere_and_masks_have_the_same(numbers, top, left):
+    images, masks = RandomCrop([3, 2])(NUMBERED, NUMBERED[:, 0].to(torch.uint8), draws(*numbers))
+    assert torch.equal(images, NUMBERED[:, :, top : top + 3, left : left + 2])
+    assert torch.equal(masks.float(), NUMBERED[:, 0, top : top + 3, left : left + 2] % 256)
+
+
+def test_the_middle_is_that_of_torchvision():
+    images, masks = CenterCrop([3, 2])(NUMBERED, NUMBERED[:, 0], draws())
+    assert torch.equal(images, v2.functional.center_crop(NUMBERED, [3, 2]))
+    assert torch.equal(masks, images[:, 0])
+
+
+@pytest.mark.parametrize("crop", [RandomCrop, CenterCrop])
+def test_a_part_larger_than_the_image_is_refused_with_a_size_that_will_do(crop):
+    with pytest.raises(UserError, match=r"size=\[6, 2\], but the images are 5 x 6[\s\S]*data.load_size=\[6,6\]"):
+        crop([6, 2])(NUMBERED, None, draws(0.0, 0.0))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "change", "place"), [("brightness", 0.4, 0), ("contrast", 0.8, 1), ("saturation", 2.0, 2)]
+)
+def test_each_colour_change_is_that_of_torchvision(channels, name, change, place):
+    images = torch.rand(2, channels, 5, 6, generator=torch.Generator().manual_seed(0))
+    draw = 0.75
+    low, high = max(0.0, 1 - change), 1 + change
+    adjust = getattr(v2.functional, f"adjust_{name}")
+    jittered, _ = ColorJitter(**{name: change})(images, None, draws(*(draw if i == place else 0.5 for i in range(3))))
+    torch.testing.assert_close(jittered, adjust(images, low + draw * (high - low)), atol=1e-6, rtol=0)
+
+
+def test_without_a_change_colours_stay_and_alpha_always_does():
+    images = torch.rand(2, 4, 5, 6)
+    same, masks = ColorJitter()(images, None, draws(0.1, 0.9, 0.3))
+    assert torch.equal(same, images)
+    assert masks is None
+    changed, _ = ColorJitter(0.5, 0.5, 0.5)(images, None, draws(0.1, 0.9, 0.3))
+    assert torch.equal(changed[:, 3], images[:, 3])
+    assert not torch.equal(changed[:, :3], images[:, :3])

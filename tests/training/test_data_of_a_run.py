@@ -82,3 +82,48 @@ def test_the_folds_of_a_sweep_cover_everything_once(load: Load) -> None:
 def test_settings_that_do_not_fit_together_are_refused(load: Load, typed: list[str], told: str) -> None:
     with pytest.raises(UserError, match=told):
         load(*typed)
+
+
+CROPPED = [
+    *("data.load_size=[8,8]", "data.image_size=[6,6]"),
+    "data.augment=[{_target_:torchvision.transforms.v2.RandomResizedCrop,size:[7,7]},"
+    "{_target_:runner.data.augment.RandomCrop,size:[6,6]}]",
+]
+
+
+def test_training_and_evaluation_bring_images_to_the_size_of_the_model(load: Load) -> None:
+    splits = load(*CROPPED, "data.eval_transforms=[{_target_:runner.data.augment.CenterCrop,size:[6,6]}]")
+    assert splits.shapes == ((1, 6, 6),)
+    trained = next(splits.train.epoch(0))
+    assert splits.prepare(trained, 0, training=True)[0][0].shape == (64, 1, 6, 6)
+    assert splits.val is not None
+    evaluated = next(splits.val.epoch(0))
+    plain = splits.store.__getitems__(evaluated.indices.numpy()).inputs[0].float() / 255
+    inputs = splits.prepare(evaluated)[0][0]
+    torch.testing.assert_close(inputs, (plain[:, :, 1:7, 1:7] - 0.3053) / 0.3759)
+
+
+def test_changes_that_give_another_size_than_the_model_is_made_for_are_refused(load: Load) -> None:
+    with pytest.raises(UserError, match=r"data.eval_transforms gives images of 8 x 8, but data.image_size=\[6,6\]"):
+        load(*CROPPED)
+
+
+def test_torchvision_after_a_change_of_whole_batches_is_refused(load: Load) -> None:
+    with pytest.raises(UserError, match=r"data.augment: torchvision's RandomRotation comes after"):
+        load(
+            "data.augment=[{_target_:runner.data.augment.HorizontalFlip,p:0.5},"
+            "{_target_:torchvision.transforms.v2.RandomRotation,degrees:5}]"
+        )
+
+
+def test_a_collate_of_ones_own_is_named_in_the_configuration(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "halving.py").write_text(
+        "import torch\n"
+        "class Halved:\n"
+        "    def __call__(self, samples):\n"
+        "        return torch.stack([s[0][..., :4] for s in samples]), torch.stack([s[1] for s in samples])\n"
+    )
+    splits = load("data.collate={_target_:halving.Halved}", "data.image_size=[8,4]", "data.load_size=[8,8]")
+    assert next(splits.train.epoch(0)).inputs[0].shape == (64, 1, 8, 4)

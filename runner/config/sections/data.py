@@ -110,11 +110,26 @@ class Rotate(Target):
     padding: Literal["zeros", "border", "reflection"]
 
 
+class Crop(Target):
+    target: Literal["runner.data.augment.RandomCrop", "runner.data.augment.CenterCrop"] = Field(alias="_target_")
+    size: Size
+
+
+class ColorJitter(Target):
+    target: Literal["runner.data.augment.ColorJitter"] = Field(alias="_target_")
+    brightness: NotNegative
+    contrast: NotNegative
+    saturation: NotNegative
+
+
 class Split(Node):
     val: Whole | Share | Literal["test"]
     test: Whole | Share | None
     seed: Whole
     stratify: bool | None
+
+
+Change = Annotated[Target, OneOf(Flip, QuarterTurns, Shift, Rotate, Crop, ColorJitter)]
 
 
 class Normalize(Node):
@@ -148,5 +163,8 @@ class Data(Node):
     pin_memory: bool
     timeout: NotNegative
     split: Split
-    augment: list[Annotated[Target, OneOf(Flip, QuarterTurns, Shift, Rotate)]]
+    augment: list[Change]
+    eval_transforms: list[Change]
+    load_size: Size | None
+    collate: Target | None
     normalize: Normalize | Literal["auto"] | None

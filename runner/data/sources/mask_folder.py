@@ -112,6 +112,7 @@ class MaskFolder:
             names=[self._pairs[owner][0].name for owner in owners],
             groups=None if self.tile is None else owners,
             class_names=self.class_names,
+            mask_values=tuple(values),
         )
 
     @cached_property
