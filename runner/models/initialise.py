@@ -88,15 +88,15 @@ def initialise(model: nn.Module, rules: Mapping[str, Rule]) -> None:
 
 def _layers_meant(model: nn.Module, rule: Rule, where: str) -> list[tuple[str, Any]]:
     types = tuple(_look_up(name, LAYERS, f"{where}.layers") for name in rule["layers"])
-    layers = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, types) and any(fnmatchcase(name, pattern) for pattern in rule["names"])
-    ]
+    of_types = [(name, module) for name, module in model.named_modules() if isinstance(module, types)]
+    layers = [entry for entry in of_types if any(fnmatchcase(entry[0], pattern) for pattern in rule["names"])]
     if not layers:
+        there = [name for name, _ in of_types]
         raise UserError(
             f"{where} means no layer of this model",
+            where=f"layers of these types: {listing(there) or 'none'}",
             expected=f"a layer of type {listing(rule['layers'])} with a name like {listing(rule['names'])}",
+            nearest=next((close for pattern in rule["names"] if (close := nearest(pattern, there))), None),
         )
     return layers
 

@@ -223,6 +223,12 @@ def test_a_rule_that_means_no_layer_is_refused(small_network, restriction):
         initialise(small_network, {"mine": rule(val=0.0, **restriction)})
 
 
+def test_a_rule_that_means_no_layer_is_told_with_the_layers_that_there_are():
+    model = nn.ModuleDict({"hidden": nn.Linear(2, 2), "output": nn.Linear(2, 1), "norm": nn.BatchNorm1d(2)})
+    with pytest.raises(UserError, match=r"where: +layers of these types: hidden, output\n(.|\n)*nearest: +output"):
+        initialise(model, {"mine": rule(val=0.0, names=["outputs"])})
+
+
 def test_a_method_that_does_not_suit_a_weight_is_refused_with_the_layer(small_network):
     with pytest.raises(
         UserError, match=r"init\.all\.weight cannot fill 0\.weight of shape \(2, 1, 3, 3\)(.|\n)*Conv2d"

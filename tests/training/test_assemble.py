@@ -50,6 +50,17 @@ def test_the_first_weights_are_those_that_the_seed_gives_to_the_same_layers_by_h
         assert torch.equal(ours, theirs)
 
 
+def test_rules_of_ones_own_combine_by_type_and_by_name(parts_of: Callable[..., Parts], tmp_path: Path) -> None:
+    (tmp_path / "conf" / "init").mkdir(parents=True)
+    (tmp_path / "conf" / "init" / "mine.yaml").write_text(
+        "defaults: [constant, _self_]\nall: {weight: {val: 0.5}}\n"
+        "head: {layers: [Linear], names: [output], weight: {method: constant, val: 2.0}, bias: -1.0}\n"
+    )
+    model = parts_of("init=mine", "model.hidden=[8]").model
+    found = {name: set(weight.flatten().tolist()) for name, weight in model.named_parameters()}
+    assert found == {"linear1.weight": {0.5}, "linear1.bias": {0.0}, "output.weight": {2.0}, "output.bias": {-1.0}}
+
+
 def test_class_weights_are_the_loss_of_torch_with_a_tensor(parts_of: Callable[..., Parts]) -> None:
     given = [1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5]
     parts = parts_of(f"loss.weight={given}".replace(" ", ""))
