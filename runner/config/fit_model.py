@@ -48,9 +48,17 @@ def model_for_size(run: RunConfig, origin: Origin) -> UserError | None:
 
 
 def model_for_inputs(run: RunConfig, origin: Origin) -> UserError | None:
-    """A model of two inputs, and data that has one."""
-    if not isinstance(run.model, TwoInputConvNet) or run.data.num_features is not None:
+    """A model of two inputs, and data that has one, or the other way round."""
+    takes_two, has_two = isinstance(run.model, TwoInputConvNet), run.data.num_features is not None
+    if run.model.target not in MODELS or takes_two == has_two or (has_two and run.adapt.inputs):
         return None
+    if has_two:
+        return UserError(
+            f"model={origin.choice('model')} takes one input, but data={origin.choice('data')} has "
+            f"{run.data.num_features} features besides",
+            where=f"data.num_features: {run.data.num_features}",
+            fix="model=two_input_convnet, or adapt.inputs={LAYER: 2} for a layer that is to see them",
+        )
     return UserError(
         f"model={origin.choice('model')} takes an image and a row of features, but data={origin.choice('data')} has no "
         "features",
