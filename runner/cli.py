@@ -13,6 +13,8 @@ COMMANDS = {
     "resume": "go on with a run from where it stands",
     "reproduce": "run a run again from its own record, and compare to the last bit",
     "eval": "metrics of a checkpoint on a split",
+    "predict": "predictions for new files",
+    "export": "weights or a whole program for other tools",
     "summary": "layers, shapes, parameters and memory of a model, without training",
     "ls": "the runs: state, progress, best value",
 }

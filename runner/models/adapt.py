@@ -100,7 +100,7 @@ class _Joining:
         values, *rest = inputs
         extra = self.passing.held[self.position].to(values.dtype)
         if isinstance(layer, nn.Linear):  # (N, ..., F)
-            extra = extra.reshape(len(extra), *[1] * (values.ndim - extra.ndim), *extra.shape[1:])
+            extra = extra.reshape(extra.shape[0], *[1] * (values.ndim - extra.ndim), *extra.shape[1:])
             joined = torch.cat([values, extra.expand(*values.shape[:-1], -1)], dim=-1)
         else:  # (N, C, ...)
             extra = extra.reshape(*extra.shape, *[1] * (values.ndim - extra.ndim))

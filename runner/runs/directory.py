@@ -45,6 +45,11 @@ class RunDirectory:
         return self.path / "status.json"
 
     @property
+    def signature_file(self) -> Path:
+        """What the model takes and gives; written when the run is executed."""
+        return self.path / "signature.json"
+
+    @property
     def log_file(self) -> Path:
         """What the console showed, with times."""
         return self.path / "train.log"

@@ -25,6 +25,7 @@ from runner.training.progress import Plan, Progress
 from runner.training.randomness import restore_generators
 from runner.training.recorder import Recorder, flatten
 from runner.training.scores import Scores
+from runner.training.signature import signature_of
 from runner.training.start import start_from_file
 from runner.trust import Trust
 
@@ -116,6 +117,7 @@ def open_session(run: RunDirectory, status: Status, trust: Trust, lock: RunLock,
     }
     for difference in provenance.note_execution(run.provenance_file, facts):
         console.warn(f"since the run was last executed: {difference}")
+    signature_of(parts.splits, parts.task).note(run.signature_file)
     plan = make_plan(config, parts)
     tracking = config.tracking
     board = TensorBoard(run.tensorboard, console.warn) if tracking.tensorboard else None

@@ -1,0 +1,95 @@
+"""The model of a run as it was trained, ready for new data: none of the data that it was trained on is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from runner.config.schema import RunConfig
+from runner.data.loader import Batch, Change
+from runner.data.prepare import Prepare
+from runner.data.source import Array
+from runner.runs.directory import RunDirectory
+from runner.runs.signature import Signature, Values
+from runner.training.assemble import averaged
+from runner.training.data import changes_of
+from runner.training.devices import Device, choose, prepare_process
+from runner.training.model import make_model
+from runner.training.session import checkpoint_store
+from runner.training.tasks import Task, make_task
+from runner.trust import Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model with the weights of a checkpoint, in eval mode on its device."""
+
+    config: RunConfig
+    signature: Signature
+    net: nn.Module
+    """With the averaged weights where the run averaged them, as in an evaluation."""
+    task: Task
+    device: Device
+    changes: tuple[Change, ...]
+    prepare: Prepare
+    epoch: int
+    """Epochs that the checkpoint was trained for."""
+
+    def inputs(self, values: Sequence[Array]) -> tuple[Tensor, ...]:
+        """What the model takes for samples (B, ...) of each input, as an evaluation would make it of them."""
+        targets = _zeros(self.signature.target, len(values[0]))
+        batch = Batch(tuple(map(torch.from_numpy, values)), targets, torch.arange(len(values[0])))
+        for change in self.changes:
+            batch = change(batch, 0)
+        return self.prepare(batch)[0]
+
+    @torch.no_grad()
+    def predict(self, values: Sequence[Array]) -> Tensor:
+        """Probabilities, or values where the outputs are values: (B, outputs, ...) float32 on the device."""
+        with self.device.autocast():
+            outputs = self.net(*self.inputs(values))
+        return self.task.predict(outputs.float())
+
+
+def open_trained(run: RunDirectory, checkpoint: str, trust: Trust, device: str | None = None) -> Trained:
+    """Build the model of a run and give it the weights of a checkpoint.
+
+    Args:
+        run: The run.
+        checkpoint: ``best``, ``last`` or a file.
+        trust: Whose code the run may name.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; None: that of the run, with its precision. On another one the
+            model computes in fp32.
+
+    Raises:
+        UserError: If the checkpoint does not exist, the run names code that is not trusted, or the device is missing.
+    """
+    trust.check(run.config(), run.path)
+    config = RunConfig.model_validate(run.config())
+    signature = Signature.read(run.signature_file)
+    state = checkpoint_store(run, config).load(checkpoint)
+    chosen = choose(config.device.kind, config.device.precision) if device is None else choose(device, "fp32")
+    prepare_process(config.device.threads, config.device.deterministic)
+    changes = changes_of(config.data, "eval_transforms", config.seed)
+    normalize: dict[str, Any] = signature.normalize or {}
+    prepare = Prepare(**normalize, evaluate=changes.on_device, seed=config.seed, device=chosen.device)
+    task = make_task(config.task.name, config.task.outputs, signature.class_names)
+    few = Batch(tuple(_zeros(one, 2) for one in signature.stored), _zeros(signature.target, 2), torch.arange(2))
+    for change in changes.where_made:
+        few = change(few, 0)
+    net = make_model(config, run.choices(), chosen, few, prepare, task).net
+    average = averaged(net, config.regularization.ema.decay)
+    if average is None:
+        net.load_state_dict(state["model"])
+    else:
+        average.load_state_dict(state["averaged"])
+        net = average.module
+    net.requires_grad_(False).eval()
+    return Trained(config, signature, net, task, chosen, changes.where_made, prepare, int(state["progress"]["epoch"]))
+
+
+def _zeros(values: Values, count: int) -> Tensor:
+    return torch.from_numpy(np.zeros((count, *values.shape), np.dtype(values.dtype)))
