@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from runner.errors import UserError
+
 Outputs = Tensor | tuple[Tensor, ...]
 """What a model gives in training: its output, or a tuple of that and auxiliary outputs."""
 
@@ -50,9 +52,18 @@ class EagerGradient:
 
     def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch; ``share`` as a tensor is not looked at, which would wait for the device."""
-        with self.autocast():
-            outputs = self.forward(*inputs)
-            loss = self.loss(outputs, targets)
+        try:
+            with self.autocast():
+                outputs = self.forward(*inputs)
+                loss = self.loss(outputs, targets)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UserError(
+                f"batch normalisation has no spread to divide by in a training batch of {len(targets)} sample",
+                where=f"torch says: {error}",
+                fix="data.drop_last=true, or another data.batch_size",
+            ) from error
         part = loss if not isinstance(share, Tensor) and share == 1 else loss * share
         if self.scaler is not None:
             part = self.scaler.scale(part)

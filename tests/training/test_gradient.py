@@ -1,10 +1,14 @@
 """The gradient of a batch, and which batches are compiled."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from runner.training.gradient import Compiled
+from runner.errors import UserError
+from runner.training.gradient import Compiled, EagerGradient
 
 
 def test_full_batches_are_compiled_and_smaller_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +32,10 @@ def test_full_batches_are_compiled_and_smaller_ones_are_not(monkeypatch: pytest.
         1: 0,
     }
     assert asked == {"dynamic": False}, "code for any size is slower"
+
+
+def test_a_last_batch_of_one_sample_is_told_where_batch_normalisation_cannot_take_it() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    gradient = EagerGradient(list(model.parameters()), model, F.mse_loss, nullcontext, None)
+    with pytest.raises(UserError, match=r"in a training batch of 1 sample(.|\n)*fix: +data\.drop_last=true"):
+        gradient.add([torch.rand(1, 2)], torch.rand(1, 3), 1.0)
