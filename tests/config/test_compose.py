@@ -129,7 +129,7 @@ def test_an_infinite_number_is_a_number(here: Path) -> None:
 def test_an_unknown_option_is_told_with_the_options_and_the_nearest(here: Path) -> None:
     (message,) = refused("optimizer=adm")
     assert message.startswith("optimizer=adm: there is no such optimizer\n")
-    assert "expected: adam, adamw" in message
+    assert "expected: adadelta, adagrad, adam, adamw" in message
     assert "fix:      optimizer=adam" in message
 
 

@@ -104,7 +104,7 @@ def test_the_loss_of_an_epoch_is_that_of_torch(
     monkeypatch.syspath_prepend(tmp_path)
     run = run_of(task, new_run, tmp_path, f"loss={loss}")
     parts = assemble(RunConfig.model_validate(run.config()), run.choices(), Console(log_file=tmp_path / "log"))
-    inputs, targets = parts.splits.prepare(parts.splits.first(parts.splits.train, 20))
+    inputs, targets = parts.splits.prepare(parts.splits.train_in_order.first(20))
     outputs = parts.model.train()(*inputs)
     targets = targets.float().reshape(outputs.shape) if task in ("binary", "multilabel", "regression") else targets
     expected = REFERENCES[task][loss](outputs, targets).item()
