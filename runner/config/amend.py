@@ -93,8 +93,8 @@ def _refusal(config: dict[str, Any], key: str, text: str, origin: Origin) -> Use
         )
     if key == "epochs" and config["scheduler"]["_target_"] not in OPEN_ENDED:
         return UserError(
-            f"{text} would change the past: the rates of scheduler={origin.choice('scheduler')} so far were for {node} "
-            "epochs in all, and would jump",
+            f"{text} would change the past: the rates of scheduler={origin.choice('scheduler')} so far were on the way "
+            f"to epochs={node}, and would jump",
             expected="a scheduler that does not depend on the epochs planned",
             fix="runner train starts a new run with it",
         )
