@@ -15,6 +15,7 @@ COMMANDS = {
     "eval": "metrics of a checkpoint on a split",
     "predict": "predictions for new files",
     "export": "weights or a whole program for other tools",
+    "data": "sizes, classes, shapes and a picture of the samples, without training",
     "summary": "layers, shapes, parameters and memory of a model, without training",
     "ls": "the runs: state, progress, best value",
 }

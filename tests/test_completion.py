@@ -104,7 +104,7 @@ def test_overrides_follow_a_flag_without_a_value(offered: Offered) -> None:
     assert offered("runner train --info optimi") == ["optimizer.", "optimizer="]
 
 
-@pytest.mark.parametrize("command", ["train", "summary"])
+@pytest.mark.parametrize("command", ["train", "summary", "data"])
 def test_groups_and_keys_are_offered(command: str, offered: Offered) -> None:
     found = offered(f"runner {command} ")
     assert {
@@ -193,7 +193,7 @@ def test_files_are_offered_as_values(value: str, offered: Offered) -> None:
     assert (f"run_dir={start}notes.txt" in found) == (value in ("", "./"))
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("train", "summary")])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("train", "summary", "data")])
 def test_run_directories_are_offered_newest_first_then_folders(command: str, offered: Offered) -> None:
     assert offered(f"runner {command} ") == [NEW_RUN, OLD_RUN, "conf/", "my data/", "outputs/"]
     assert offered(f"runner {command} outputs/2026-11-20/") == [OLD_RUN]

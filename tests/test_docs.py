@@ -111,7 +111,7 @@ def test_pages_hold_commands_and_examples() -> None:
     assert len(EXAMPLES) > 10
 
 
-@named(of_command("train", "summary"))
+@named(of_command("train", "summary", "data"))
 def test_train_command_composes_or_is_refused_with_the_message_shown(shown: Shown, project: Path) -> None:
     words = [word for word in shown.words[2:] if word != "..."]
     if "--help" in words:
@@ -139,7 +139,7 @@ def test_command_that_shows_the_configuration_shows_it(
     assert capsys.readouterr().out.strip()
 
 
-@named([shown for shown in RUNNER if shown.words[1] not in ("train", "summary")])
+@named([shown for shown in RUNNER if shown.words[1] not in ("train", "summary", "data")])
 def test_other_command_knows_its_flags_and_takes_its_changes(
     shown: Shown, frozen_run: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -297,7 +297,7 @@ def test_examples_of_own_code_train_as_they_stand(project: Path) -> None:
     page = "your-model-and-data.md"
     commands = [
         [*shown.words[1:], *(small if shown.words[1] == "train" else [])]
-        for shown in of_command("train", "summary")
+        for shown in of_command("train", "summary", "data")
         if shown.page == page and "data=stl10" not in shown.words  # 2.6 GB
     ]
     assert len(commands) > 15

@@ -20,7 +20,7 @@ from runner.shell.paths import is_run, paths, runs
 from runner.shell.scripts import SCRIPTS
 
 SHELLS = ("bash", "zsh", "fish")
-TAKES_OVERRIDES = ("train", "summary")
+TAKES_OVERRIDES = ("train", "summary", "data")
 """Commands that are followed by overrides; the others take directories."""
 
 # In the text of a command's --help: a flag's short form, the flag, and what it takes.

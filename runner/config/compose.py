@@ -54,8 +54,12 @@ class Composer:
         """Hydra's loader over the search path."""
         return self.hydra.config_loader
 
-    def compose(self, typed: Sequence[str]) -> Composed:
+    def compose(self, typed: Sequence[str], of_data_alone: bool = False) -> Composed:
         """Compose, resolve and check one run.
+
+        Args:
+            typed: The overrides.
+            of_data_alone: Whether it does not matter what is trained on the data.
 
         Raises:
             UserErrors: With every mistake in what was typed.
@@ -64,11 +68,11 @@ class Composer:
             composed = self._load(typed)
         except (HydraException, OmegaConfBaseException) as error:
             raise UserErrors(self._diagnose(typed, error)) from None
-        return self.settle(composed, typed)
+        return self.settle(composed, typed, of_data_alone)
 
-    def settle(self, composed: DictConfig, typed: Sequence[str]) -> Composed:
+    def settle(self, composed: DictConfig, typed: Sequence[str], of_data_alone: bool = False) -> Composed:
         """Fill in what the data knows, resolve and check a configuration that Hydra composed."""
-        errors, config = self._settled(composed, typed)
+        errors, config = self._settled(composed, typed, of_data_alone)
         if errors:
             raise UserErrors(errors)
         return Composed(config, self._choices(composed, typed), list(typed))
@@ -76,7 +80,9 @@ class Composer:
     def _load(self, typed: Sequence[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
         return self.loader.load_configuration(CONFIG_NAME, overrides=list(typed), run_mode=run_mode)
 
-    def _settled(self, composed: DictConfig, typed: Sequence[str]) -> tuple[list[UserError], dict[str, Any]]:
+    def _settled(
+        self, composed: DictConfig, typed: Sequence[str], of_data_alone: bool = False
+    ) -> tuple[list[UserError], dict[str, Any]]:
         choices = self._choices(composed, typed)
         origin = Origin(self.places, choices, _by_key(typed))
         config = OmegaConf.create({key: node for key, node in composed.items_ex(resolve=False) if key != "hydra"})
@@ -92,7 +98,7 @@ class Composer:
         known = {str(error).split(" ", 1)[0] for error in errors}
         errors += [error for error in mistakes(plain, origin) if str(error).split("=", 1)[0] not in known]
         errors += [error for error in stray_keys(plain, origin) if str(error) not in map(str, errors)]
-        return errors or misfits(plain, origin), plain
+        return errors or misfits(plain, origin, of_data_alone), plain
 
     def _choices(self, composed: DictConfig, typed: Sequence[str]) -> dict[str, Any]:
         """The option chosen in each group; a list where options combine, which Hydra does not tell."""

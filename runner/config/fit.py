@@ -28,9 +28,17 @@ LOSS_OF_TASK = {
 }
 
 
-def misfits(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
-    """What is wrong between the parts of a configuration that is valid part by part."""
+def misfits(config: Mapping[str, Any], origin: Origin, of_data_alone: bool = False) -> list[UserError]:
+    """What is wrong between the parts of a configuration that is valid part by part.
+
+    Args:
+        config: The configuration.
+        origin: Where settings come from.
+        of_data_alone: Whether it does not matter what is trained on the data.
+    """
     run = RunConfig.model_validate(config)
+    if of_data_alone:
+        return [error for check in DATA_CHECKS if (error := check(run, origin))]
     checks = (
         *MODEL_CHECKS,
         _overruled,

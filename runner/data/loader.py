@@ -134,7 +134,11 @@ class Batches:
 
     def first(self, count: int) -> Batch:
         """The first ``count`` samples of the split as a batch of epoch 0, to try something out on."""
-        return _or_raise(self._told.__getitems__((0, np.asarray(self.indices[:count], dtype=np.int64))))
+        return self.some(self.indices[:count])
+
+    def some(self, ids: Array, epoch: int = 0) -> Batch:
+        """The samples with these ids (B,) as they are in an epoch."""
+        return _or_raise(self._told.__getitems__((epoch, np.asarray(ids, dtype=np.int64))))
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from batch ``start`` on; those before it are not loaded.
