@@ -104,7 +104,7 @@ def test_more_epochs_are_refused_where_the_learning_rate_depended_on_their_numbe
 ) -> None:
     told = refused(new_run(f"scheduler={schedule}"), "epochs=20")
     assert told.startswith(
-        f"epochs=20 would change the past: the rates of scheduler={schedule} so far were for 10 epochs"
+        f"epochs=20 would change the past: the rates of scheduler={schedule} so far were on the way"
     )
 
 

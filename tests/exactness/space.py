@@ -82,7 +82,7 @@ FOR_EVERY_TASK: dict[str, list[Typed]] = {
         ["scheduler=exponential", "training.lr_every=epoch"],
         ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5", "monitor=train/loss"],
     ],
-    "rates by weight": [[], ["adapt.lr_factors={*.bias: 2, output.*: 0.5}"]],
+    "rates by weight": [[], ["adapt.lr_factors={*.bias: 2, *.weight: 0.5}"]],
     "accumulation": [[], ["training.accumulate=2"], ["training.accumulate=3"]],
     "precision": [[], ["device.precision=bf16"]],
     "clipping": [[], ["regularization.clip_norm=0.5"]],
