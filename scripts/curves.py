@@ -82,9 +82,7 @@ def _curve(values: Sequence[float], epochs: int, top: float, colour: str, dashes
 def main() -> None:
     """Read the runs and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "folders", nargs="+", type=Path, help="sweeps or runs; the others stand beside the first"
-    )
+    parser.add_argument("folders", nargs="+", type=Path, help="sweeps or runs; the others stand beside the first")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the SVG file to write")
     parser.add_argument("--metric", default="loss", help="without its split, such as accuracy")
     parser.add_argument("--top", type=float, help="the largest value that is shown")

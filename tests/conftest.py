@@ -40,7 +40,9 @@ def tiny_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         picture.save(tmp_path / "pets" / label / f"{number}.png")
         rows.append(f"{label}/{number}.png,{number % 2},{number // 2 % 2},{number // 3 % 2},{number},{number / 8}")
     (tmp_path / "pets" / "label.csv").write_text("\n".join(rows) + "\n")
-    (tmp_path / "pets" / "table.csv").write_text("age,weight,kind\n" + "".join(f"{n},{n / 2},{n % 2}\n" for n in range(40)))
+    (tmp_path / "pets" / "table.csv").write_text(
+        "age,weight,kind\n" + "".join(f"{n},{n / 2},{n % 2}\n" for n in range(40))
+    )
     for kind in ("image", "label"):
         (tmp_path / "cells" / kind).mkdir(parents=True)
         for number in range(6):

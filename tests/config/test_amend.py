@@ -103,9 +103,7 @@ def test_more_epochs_are_refused_where_the_learning_rate_depended_on_their_numbe
     new_run: NewRun, schedule: str
 ) -> None:
     told = refused(new_run(f"scheduler={schedule}"), "epochs=20")
-    assert told.startswith(
-        f"epochs=20 would change the past: the rates of scheduler={schedule} so far were on the way"
-    )
+    assert told.startswith(f"epochs=20 would change the past: the rates of scheduler={schedule} so far were on the way")
 
 
 @pytest.mark.parametrize("schedule", ["constant", "step", "multistep", "exponential", "plateau"])
