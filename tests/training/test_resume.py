@@ -1,5 +1,7 @@
 """An interruption is not an event: a run stopped anywhere and taken up again equals the run that was left alone."""
 
+from pathlib import Path
+
 import pytest
 from comparing import NewRun, assert_identical, execute, execute_to_the_end, result, stop_at
 
@@ -28,6 +30,15 @@ CASES = {
         *("optimizer=muon", "scheduler=plateau", "scheduler.patience=0", "monitor=train/loss"),
         "task.metrics=[calibration_error]",
     ],
+    "transforms of torchvision, by workers": [
+        "data.workers=2",
+        "data.augment=[{_target_:torchvision.transforms.v2.RandomAffine,degrees:20},"
+        "{_target_:runner.data.augment.ColorJitter,brightness:0.4,contrast:0.4,saturation:0}]",
+    ],
+    "a subset drawn by the weight of each sample, in folds": [
+        *("data.subset=numbers.txt", "data.order=weighted", "data.sample_weights=weights.txt"),
+        *("data.folds=3", "data.fold=1", "data.num_samples=1400"),
+    ],
     "augmentation": ["data.augment=[{_target_:runner.data.augment.Shift,pixels:1,padding:zeros}]"],
 }
 
@@ -35,8 +46,10 @@ CASES = {
 @pytest.mark.parametrize("overrides", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("steps", [(1,), (7,), (10, 11, 12)], ids=str)
 def test_a_run_stopped_and_resumed_equals_the_run_left_alone(
-    new_run: NewRun, monkeypatch: pytest.MonkeyPatch, overrides: list[str], steps: tuple[int, ...]
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overrides: list[str], steps: tuple[int, ...]
 ) -> None:
+    (tmp_path / "numbers.txt").write_text("\n".join(map(str, range(0, 1797, 2))))
+    (tmp_path / "weights.txt").write_text("\n".join(str(1 + number % 5) for number in range(1797)))
     alone = new_run(*SMALL, *overrides)
     assert execute(alone).exit_code == 0
     stopped = new_run(*SMALL, *overrides)
