@@ -70,6 +70,8 @@ NEEDS = {
     "image_folder": ["data.source.root=pets"],
     "mask_folder": ["model=unet", "data.source.images=cells/image", "data.source.masks=cells/label"],
     "cats_and_dogs": ["data.source.csv=pets/label.csv"],
+    "two_inputs": ["data.source.csv=pets/label.csv", "data.source.feature_columns=[age,weight]"],
+    "adapted_resnet": ["data.source.csv=pets/label.csv"],
     "membrane": ["data.source.images=cells/image", "data.source.masks=cells/label"],
 }
 """What has to be said besides the option's name."""
