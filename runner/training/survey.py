@@ -27,6 +27,7 @@ _SHOWN = 8  # samples in the picture
 _CLASSES_SHOWN = 30  # in the table
 _CHUNK = 256  # masks looked at together
 _MARGIN, _LINE = 96, 16  # of the picture's captions, in pixels
+_GAP = 2  # between two images, as ``grid`` leaves it
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,7 @@ def _picture(splits: Splits, num_classes: int) -> Pixels | None:
     width = max(strip.shape[1] for _, strip in strips)
     canvas = Image.new("RGB", (_MARGIN + width, _LINE + sum(strip.shape[0] + 4 for _, strip in strips)), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default()
-    step = strips[0][1].shape[1] / len(ids)
+    step = (width + _GAP) // len(ids)
     if targets.ndim == 1:
         for column, target in enumerate(targets.tolist()):
             names = splits.class_names
@@ -226,7 +227,10 @@ def _picture(splits: Splits, num_classes: int) -> Pixels | None:
     top = _LINE
     for title, strip in strips:
         pen.text((4, top + strip.shape[0] // 2 - 6), title, "black", font)
-        canvas.paste(Image.fromarray(strip), (_MARGIN, top))
+        tile = (strip.shape[1] + _GAP) // len(ids)
+        for column in range(len(ids)):  # in columns, whatever the size that they have now
+            part = strip[:, column * tile : (column + 1) * tile - _GAP]
+            canvas.paste(Image.fromarray(np.ascontiguousarray(part)), (_MARGIN + column * step, top))
         top += strip.shape[0] + 4
     drawn: Pixels = np.asarray(canvas)
     return drawn
