@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.config.compose import Composer
 from runner.config.paths import Places
-from runner.data.loader import Batch
+from runner.data.loader import Batch, Batches
 from runner.launch.single import freeze
 from runner.runs.lock import RunLock
 from runner.runs.status import Status
@@ -25,9 +25,10 @@ from runner.training.signals import StopRequest
 class ReadyMade:
     """Stands in for ``parts.splits.train``: batches that exist already."""
 
-    def __init__(self, batches: Any, indices: Any) -> None:
+    def __init__(self, batches: Any, split: Batches) -> None:
         self._batches = batches
-        self.indices = indices
+        self.indices, self.batch_size = split.indices, split.batch_size
+        self.first, self.some = split.first, split.some
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -60,7 +61,7 @@ class OwnLoop:
     def train_on(self, batches: Any) -> float:
         """Train an epoch on ready-made batches; its mean training loss."""
         splits = self.parts.splits
-        stand_in = ReadyMade(batches, splits.train.indices)
+        stand_in = ReadyMade(batches, splits.train)
         self.parts.splits = replace(splits, train=stand_in)  # type: ignore[arg-type]
         old = self.recorder
         self.recorder = Recorder(old.run, self.parts, old.plan, old.tracker, old.saver, old.status, old.pictures)
