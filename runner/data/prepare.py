@@ -70,12 +70,13 @@ class Prepare:
         """
         # Moved first and converted there: whole numbers are a quarter of the bytes.
         inputs = [self._convert(values.to(self._device, non_blocking=True)) for values in batch.inputs]
-        # What follows works in place, and must not change the store.
-        first, *others = inputs[0] if inputs[0] is not batch.inputs[0] else inputs[0].clone(), *inputs[1:]
+        first, *others = inputs
         targets = batch.targets.to(self._device, non_blocking=True)
         if self._changes[training] and first.ndim == 4:
             draw = Draws(self._seed, epoch, batch.indices.to(self._device, non_blocking=True))
             first, targets = self._changed(self._changes[training], first, targets, draw)
+        if first.data_ptr() == batch.inputs[0].data_ptr() and (self._mean is not None or self._std is not None):
+            first = first.clone()  # what follows works in place
         if self._mean is not None:
             first.sub_(_fitting(self._mean, first, "mean"))
         if self._std is not None:
@@ -89,8 +90,7 @@ class Prepare:
         if values.ndim != 4:
             return values
         white = _WHITE.get(values.dtype)
-        # Copied even if it is float32 already, because what follows works in place.
-        values = values.to(torch.float32, memory_format=self.memory_format, copy=True)
+        values = values.to(torch.float32, memory_format=self.memory_format)
         return values.div_(white) if white else values
 
     def _changed(

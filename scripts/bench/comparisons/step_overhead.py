@@ -105,6 +105,7 @@ def run_runner(case: str, block: int, blocks: int) -> dict[str, list[float]]:
     side = math.isqrt(chosen.sizes[0])
     typed = [
         "data=digits",
+        "data.normalize=null",  # the batches are ready
         f"data.image_size=[{side},{side}]",
         f"model.hidden=[{','.join(map(str, chosen.sizes[1:-1]))}]",
         "optimizer=sgd",
