@@ -42,13 +42,13 @@ AUGMENTED = ["data.augment=[{_target_:runner.data.augment.Shift,pixels:2,padding
 def noting() -> Iterator[list[Step]]:
     """What each update sees and does: a list that grows."""
     steps: list[Step] = []
-    inputs: list[Tensor] = []
+    inputs: list[tuple[Prepare, list[Tensor]]] = []
     prepare, update = Prepare.__call__, Parts.update
 
     def noting_inputs(self: Prepare, batch: Any, epoch: int = 0, training: bool = False) -> Any:
         prepared = prepare(self, batch, epoch, training)
         if training:
-            inputs.extend([batch.indices.clone(), prepared[0][0].clone()])
+            inputs.append((self, [batch.indices.clone(), prepared[0][0].clone()]))
         return prepared
 
     def noting_update(self: Parts, clip_norm: float | None) -> Tensor | None:
@@ -56,7 +56,8 @@ def noting() -> Iterator[list[Step]]:
         gradients = [weight.grad.clone() for weight in weights if weight.grad is not None]
         grad_norm = update(self, clip_norm)
         updated = [weight.detach().clone() for weight in weights]
-        steps.append({"data": inputs.copy(), "gradients": gradients, "weights": updated})
+        data = [tensor for prepare, tensors in inputs if prepare is self.splits.prepare for tensor in tensors]
+        steps.append({"data": data, "gradients": gradients, "weights": updated})
         inputs.clear()
         return grad_norm
 
