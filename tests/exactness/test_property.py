@@ -36,6 +36,8 @@ EXAMPLES = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torchmetrics")  # few samples lack positive ones
+
 
 class Life(NamedTuple):
     """How one execution ends before its time, and how it comes by its data."""

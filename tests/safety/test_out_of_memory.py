@@ -18,15 +18,15 @@ def fail() -> None:
 
 def train_out_of_memory(where: str, number: int) -> int:
     from runner.models.mlp import MLP
-    from runner.training.parts import Parts
+    from runner.training.gradient import EagerGradient
 
-    owner, name = {"forward": (MLP, "forward"), "backward": (Parts, "backward")}[where]
+    owner, name = {"forward": (MLP, "forward"), "gradient": (EagerGradient, "add")}[where]
     before(owner, name, fail, number)
     return train()
 
 
 @pytest.mark.parametrize(
-    ("where", "number"), [("forward", 1), ("backward", 6)], ids=["when the model is tried out", "in a step"]
+    ("where", "number"), [("forward", 1), ("gradient", 6)], ids=["when the model is tried out", "in a step"]
 )
 def test_a_run_out_of_memory_says_what_to_change(home: Path, where: str, number: int) -> None:
     code, text = done(home, train_out_of_memory, where, number)
@@ -41,7 +41,7 @@ def test_a_run_out_of_memory_says_what_to_change(home: Path, where: str, number:
     assert "Traceback" not in text
     status = status_of(home / "run")
     assert (status.state, (status.error or "")[:28]) == ("failed", "the device is out of memory:")
-    if where == "backward":
+    if where == "gradient":
         assert checkpoint(home / "run" / "checkpoints" / "last.pt")["progress"]["step"] == 4
 
 

@@ -47,15 +47,15 @@ def while_the_directory_is_made(act: Callable[[], None]) -> None:
 
 
 def while_the_model_is_made(act: Callable[[], None]) -> None:
-    from runner.training import assemble
+    from runner.training import model
 
-    before(assemble, "initialise", act)
+    before(model, "initialise", act)
 
 
 def within_a_step(act: Callable[[], None]) -> None:
-    from runner.training.parts import Parts
+    from runner.training.gradient import EagerGradient
 
-    before(Parts, "backward", act, number=6)
+    before(EagerGradient, "add", act, number=6)
 
 
 def within_validation(act: Callable[[], None]) -> None:
@@ -129,7 +129,7 @@ def test_what_was_done_since_the_last_checkpoint_is_saved(home: Path) -> None:
 
 def signal_twice(first: int) -> int:
     """Be sent another signal within a step that lasts for ever."""
-    from runner.training.parts import Parts
+    from runner.training.gradient import EagerGradient
 
     def stand_still() -> None:
         Path("processes").write_text(" ".join(map(str, descendants(os.getpid()))))
@@ -137,7 +137,7 @@ def signal_twice(first: int) -> int:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1000)
 
-    before(Parts, "backward", stand_still, number=7)
+    before(EagerGradient, "add", stand_still, number=7)
     return train("data.workers=2")
 
 
@@ -251,8 +251,8 @@ def signal_while_compiling() -> int:
     """Be sent a signal while the first step is being compiled."""
     real = torch.compile
 
-    def compiled(model: Any) -> Any:
-        return real(model, backend=backend)
+    def compiled(model: Any, **options: Any) -> Any:
+        return real(model, backend=backend, **options)
 
     def backend(graph: Any, inputs: Any) -> Any:
         from torch._inductor.compile_fx import compile_fx
