@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeGuard
 
-import numpy as np
 import torch
 
 from runner.build import build
@@ -20,7 +19,7 @@ from runner.data.loader import Batches, Change, TensorStore
 from runner.data.prepare import Prepare
 from runner.data.sampler import Order, Weighted, class_weighted
 from runner.data.source import Array, Lazy, Progress, Samples, Streaming
-from runner.data.split import split
+from runner.data.split import Split, split
 from runner.data.stats import channel_stats
 from runner.data.transforms import Collated, PerSample, is_torchvision
 from runner.data.wrap import as_source
@@ -89,42 +88,14 @@ def load_data(
     Raises:
         UserError: If files are missing or broken, a split stays empty, or a class is missing in one.
     """
-    source = as_source(build(config.source.node(), key="data.source"))
-    wanted = config.load_size or config.image_size
-    size = (wanted[0], wanted[1]) if wanted else None
-    disk, kept = None, ""
-    if isinstance(source, Streaming):
-        fingerprint, streamed = source.fingerprint(), source.stream(size, progress)
-        disk = DiskCache(_cache_root(config), type(source).__name__, fingerprint, streamed)
-        samples, kept = keep(streamed, config.cache, disk, progress, note)
-    else:
-        samples = source.read(size, progress)
-        fingerprint = source.fingerprint()  # afterwards it costs nothing for a Dataset
-    if samples.has_classes and config.num_classes is not None and samples.classes.max() >= config.num_classes:
-        raise UserError(
-            f"data.num_classes={config.num_classes}, but there is a sample of class {samples.classes.max()}",
-            expected="classes are numbered from 0",
-            fix=f"data.num_classes={samples.classes.max() + 1}",
-        )
-    parts = split(
-        samples,
-        config.split.val,
-        config.split.test,
-        config.split.seed,
-        config.split.stratify,
-        config.folds,
-        config.fold or 0,
-    )
-    if config.subset is not None:
-        parts = parts._replace(train=subset_of(parts.train, config.subset, len(samples)))
+    samples, fingerprint, disk, kept = _read(config, progress, note)
+    parts = _divided(config, samples)
     store = TensorStore(samples)
 
     training_changes = changes_of(config, "augment", seed)
     eval_changes = changes_of(config, "eval_transforms", seed)
 
-    def batches(indices: np.ndarray[tuple[int], np.dtype[np.int64]], training: bool) -> Batches | None:
-        if not len(indices):
-            return None
+    def batches(indices: Array, training: bool = False) -> Batches:
         return Batches(
             store,
             indices,
@@ -141,17 +112,15 @@ def load_data(
         )
 
     normalize = _normalize(config, samples.inputs[0], parts.train, disk, progress)
-    train, in_order = batches(parts.train, True), batches(parts.train, False)
-    assert train is not None, "split() refuses an empty training part"
-    assert in_order is not None
+    train, in_order = batches(parts.train, training=True), batches(parts.train)
     as_pictures = Prepare(augment=training_changes.on_device, evaluate=eval_changes.on_device, seed=seed)
     shapes = _shapes(config, train, in_order, as_pictures)
     return Splits(
         store=store,
         train=train,
         train_in_order=in_order,
-        val=batches(parts.val, False),
-        test=batches(parts.test, False),
+        val=batches(parts.val) if len(parts.val) else None,
+        test=batches(parts.test) if len(parts.test) else None,
         prepare=Prepare(
             **(normalize or {}),
             augment=training_changes.on_device,
@@ -169,6 +138,54 @@ def load_data(
         as_evaluated=eval_changes.where_made,
         kept=kept,
     )
+
+
+class _Read(NamedTuple):
+    samples: Samples
+    fingerprint: str
+    disk: DiskCache | None
+    """What is kept of them on the disk; None where there is nothing to decode."""
+    kept: str
+    """Where the decoded images are, for the console."""
+
+
+def _read(config: Data, progress: Progress, note: Note) -> _Read:
+    """All samples, decoded or to be decoded as ``data.cache`` says.
+
+    Raises:
+        UserError: If files are missing or broken, or there are more classes than ``data.num_classes``.
+    """
+    source = as_source(build(config.source.node(), key="data.source"))
+    wanted = config.load_size or config.image_size
+    size = (wanted[0], wanted[1]) if wanted else None
+    disk, kept = None, ""
+    if isinstance(source, Streaming):
+        fingerprint, streamed = source.fingerprint(), source.stream(size, progress)
+        disk = DiskCache(_cache_root(config), type(source).__name__, fingerprint, streamed)
+        samples, kept = keep(streamed, config.cache, disk, progress, note)
+    else:
+        samples = source.read(size, progress)
+        fingerprint = source.fingerprint()  # afterwards it costs nothing for a Dataset
+    if samples.has_classes and config.num_classes is not None and samples.classes.max() >= config.num_classes:
+        raise UserError(
+            f"data.num_classes={config.num_classes}, but there is a sample of class {samples.classes.max()}",
+            expected="classes are numbered from 0",
+            fix=f"data.num_classes={samples.classes.max() + 1}",
+        )
+    return _Read(samples, fingerprint, disk, kept)
+
+
+def _divided(config: Data, samples: Samples) -> Split:
+    """Ids of the samples of each split.
+
+    Raises:
+        UserError: If one of them stays empty, or lacks a class.
+    """
+    of = config.split
+    parts = split(samples, of.val, of.test, of.seed, of.stratify, config.folds, config.fold or 0)
+    if config.subset is None:
+        return parts
+    return parts._replace(train=subset_of(parts.train, config.subset, len(samples)))
 
 
 class Changes(NamedTuple):
