@@ -7,10 +7,9 @@ import math
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from runner.data.mixup import Mixup
+from runner.data.mixup import Mixup, blended
 from runner.data.random import fold
 
 
@@ -57,8 +56,7 @@ class Cutmix:
         pasted = images.clone()
         pasted[..., top:bottom, left:right] = images.roll(1, 0)[..., top:bottom, left:right]
         of_neighbour = (bottom - top) * (right - left) / (height * width)
-        shares = torch.nn.functional.one_hot(classes, self._num_classes).float()
-        return pasted, shares.lerp(shares.roll(1, 0), of_neighbour)
+        return pasted, blended(classes, self._num_classes, of_neighbour)
 
 
 def _span(share: float, size: int, centre: float) -> tuple[int, int]:

@@ -38,5 +38,16 @@ class Mixup:
         """
         generator = np.random.default_rng(fold(self._seed, epoch, int(indices[0])))
         of_neighbour = float(generator.beta(self._alpha, self._alpha))
-        shares = torch.nn.functional.one_hot(classes, self._num_classes).float()
-        return images.lerp(images.roll(1, 0), of_neighbour), shares.lerp(shares.roll(1, 0), of_neighbour)
+        return images.lerp(images.roll(1, 0), of_neighbour), blended(classes, self._num_classes, of_neighbour)
+
+
+def blended(classes: Tensor, num_classes: int, of_neighbour: float) -> Tensor:
+    """The shares of the classes (B, K) float32, where each sample has that share of its neighbour, the one before it.
+
+    Args:
+        classes: (B,) int64.
+        num_classes: K.
+        of_neighbour: 0 to 1.
+    """
+    shares = torch.nn.functional.one_hot(classes, num_classes).float()
+    return shares.lerp(shares.roll(1, 0), of_neighbour)
