@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
+from runner.training.buffers import copied_buffers, restore_buffers
 from runner.training.gradient import EagerGradient
 
 _WARM_UPS = 3
@@ -66,7 +67,7 @@ class GraphedGradient:
         self._inputs = tuple(values.clone() for values in inputs)
         self._targets = targets.clone()
         self._share = torch.ones((), device=targets.device)
-        buffers = [buffer.clone() for buffer in self._model.buffers()]
+        buffers = copied_buffers(self._model)
         weights = self._eager.parameters
         before = [None if weight.grad is None else weight.grad.clone() for weight in weights]
         generator = torch.cuda.get_rng_state() if targets.is_cuda else torch.get_rng_state()
@@ -84,8 +85,7 @@ class GraphedGradient:
                 expected="computations on the device alone: no .item(), no shapes that depend on values",
                 fix="device.cuda_graph=false, or device.compile=true",
             ) from error
-        for buffer, copy in zip(self._model.buffers(), buffers, strict=True):
-            buffer.copy_(copy)
+        restore_buffers(self._model, buffers)
         for weight, gradient in zip(weights, before, strict=True):
             if weight.grad is not None:
                 weight.grad.zero_() if gradient is None else weight.grad.copy_(gradient)

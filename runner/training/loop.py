@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from runner.data.loader import Batch
+from runner.training.buffers import copied_buffers, restore_buffers
 from runner.training.parts import Parts
 from runner.training.progress import Plan, Progress
 from runner.training.recorder import Recorder
@@ -65,7 +66,7 @@ def train_step(
     batch is smaller, gives the gradient of the same samples in one batch.
     """
     parts.gradient.clear()
-    buffers = parts.copied_buffers() if parts.skip_nonfinite else None
+    buffers = copied_buffers(parts.model) if parts.skip_nonfinite else None
     num_samples = sum(batch.indices.numel() for batch in window)  # len() of a tensor takes ten times as long
     seen = []
     for batch in window:
@@ -73,7 +74,7 @@ def train_step(
         loss, outputs = parts.gradient.add(inputs, targets, batch.indices.numel() / num_samples)
         seen.append(Seen(loss, outputs, targets, batch.indices))
     if buffers is not None and not (all(one.loss.isfinite() for one in seen) and parts.gradients_are_finite()):
-        parts.restore_buffers(buffers)
+        restore_buffers(parts.model, buffers)
         scores.skip()
         return None
     scores.add(seen, progress.step + 1)

@@ -103,7 +103,9 @@ class Parts:
     def gradients_are_finite(self) -> bool:
         """Whether every gradient is a finite number; a scaler looks after that by itself. Waits for the device."""
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-        return self.scaler is not None or _are_finite(gradients)
+        if self.scaler is not None or not gradients:
+            return True
+        return bool(torch.stack(torch._foreach_norm(gradients, ord=float("inf"))).isfinite().all())
 
     def set_lr(self, step: int, history: Sequence[float] = ()) -> float:
         """Set the learning rate for an update, and return that of the first parameter group.
@@ -144,15 +146,6 @@ class Parts:
         """The penalties on the weights as they are, by name. Waits for the device."""
         return {} if self.penalties is None else self.penalties.values()
 
-    def copied_buffers(self) -> list[Tensor]:
-        """What the model keeps besides weights, such as the running means of batch normalisation."""
-        return [buffer.clone() for buffer in self.model.buffers()]
-
-    def restore_buffers(self, copies: list[Tensor]) -> None:
-        """Go back to what ``copied_buffers`` gave."""
-        for buffer, copy in zip(self.model.buffers(), copies, strict=True):
-            buffer.copy_(copy)
-
     def state_dict(self) -> dict[str, Any]:
         """What of it changes in training."""
         return {
@@ -174,11 +167,6 @@ class Parts:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scaler and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-
-
-def _are_finite(tensors: list[Tensor]) -> bool:
-    numbers = [tensor for tensor in tensors if tensor.is_floating_point()]
-    return not numbers or bool(torch.stack(torch._foreach_norm(numbers, ord=float("inf"))).isfinite().all())
 
 
 def _of_task(
