@@ -1,7 +1,7 @@
 """runner's own loop, in this process, with everything that a run has: run directory, curves, rows, bar, checkpoints."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +35,20 @@ class ReadyMade:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         return iter(self._batches)
+
+
+class Turns:
+    """Batches from a generator, with their number: between two of them the caller measures something else."""
+
+    def __init__(self, make: Callable[[], Iterator[Any]], size: int) -> None:
+        self._make = make
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._make()
 
 
 @dataclass

@@ -103,7 +103,7 @@ def steps(network: str, typed: list[str], blocks: int) -> dict[str, Any]:
 
     from runner.data.loader import Batch
     from scripts.bench.material import png_table
-    from scripts.bench.own_loop import own_loop
+    from scripts.bench.own_loop import Turns, own_loop
 
     spec = NETWORKS[network]
     batch_size, side, block = spec["batch"], spec["size"], 20 if network == "U-Net" else 200
@@ -155,22 +155,10 @@ def steps(network: str, typed: list[str], blocks: int) -> dict[str, Any]:
                     torch.cuda.synchronize()
                     own.append(block / (time.perf_counter() - began))
 
-            loop.train_on(_Sized(in_turns, block * (blocks + 2)))
+            loop.train_on(Turns(in_turns, block * (blocks + 2)))
             busy = _busy_share(loop, ready, block)
     hand = {variant: samples[2:] for variant, samples in rates.items() if samples}
     return {"own": own[2:], "hand": hand, "busy": busy, "did_not_run": did_not_run}
-
-
-class _Sized:
-    def __init__(self, make: Callable[[], Any], size: int) -> None:
-        self._make = make
-        self._size = size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Any:
-        return self._make()
 
 
 def _write_model(folder: Path, described: dict[str, Any]) -> None:
@@ -225,6 +213,8 @@ def _busy_share(loop: Any, ready: list[Any], block: int) -> float:
     import torch
     from torch.profiler import ProfilerActivity, profile
 
+    from scripts.bench.own_loop import Turns
+
     watch: list[Any] = []
 
     def watched() -> Any:
@@ -237,7 +227,7 @@ def _busy_share(loop: Any, ready: list[Any], block: int) -> float:
         torch.cuda.synchronize()
         watch[0].__exit__(None, None, None)
 
-    loop.train_on(_Sized(watched, 2 * block))
+    loop.train_on(Turns(watched, 2 * block))
     spans = sorted((event.time_range.start, event.time_range.end) for event in watch[0].events())
     if not spans:
         return 0.0

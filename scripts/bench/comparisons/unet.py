@@ -69,7 +69,7 @@ def train(label: str, typed: list[str], hand: list[str], steps: int) -> dict[str
     from torch.nn import functional as F
 
     from runner.data.loader import Batch
-    from scripts.bench.own_loop import own_loop
+    from scripts.bench.own_loop import Turns, own_loop
 
     def by_hand(name: str, model: Any) -> Callable[[Any], float]:
         memory_format = torch.channels_last if "channels_last" in name else torch.contiguous_format
@@ -111,28 +111,16 @@ def train(label: str, typed: list[str], hand: list[str], steps: int) -> dict[str
                 seconds[label].append(time.perf_counter() - began)
                 print(number, {name: round(values[-1], 3) for name, values in seconds.items()}, flush=True)
 
-        own_loss = loop.train_on(_Sized(in_turns, steps + 2))
+        own_loss = loop.train_on(Turns(in_turns, steps + 2))
     return {
         "seconds": {name: values[1 : steps + 1] for name, values in seconds.items()},
         "losses": {name: sum(values) / len(values) for name, values in losses.items()} | {label: own_loss},
     }
 
 
-class _Sized:
-    def __init__(self, make: Callable[[], Any], size: int) -> None:
-        self._make = make
-        self._size = size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Any:
-        return self._make()
-
-
 def idle_share(typed: list[str]) -> float:
     """The share of the time of an epoch in which the loop waits for the loader."""
-    from scripts.bench.own_loop import own_loop
+    from scripts.bench.own_loop import Turns, own_loop
 
     with tempfile.TemporaryDirectory() as folder, own_loop(Path(folder), *_NETWORK, *typed) as loop:
         real = loop.parts.splits.train
@@ -151,5 +139,5 @@ def idle_share(typed: list[str]) -> float:
                 yield batch
 
         began = time.perf_counter()
-        loop.train_on(_Sized(watched, len(real)))
+        loop.train_on(Turns(watched, len(real)))
         return waited[0] / (marks[-1] - began)
