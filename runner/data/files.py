@@ -1,6 +1,7 @@
 """Many image files: finding them, decoding them side by side, and telling which of them are broken."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,8 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pbm",
 NUM_SHOWN = 5  # broken files named in a message; the rest is counted
 _MOST_THREADS = 8
 _MOST_TOGETHER = 64  # samples
+_WORTH_A_THREAD_S = 150e-6
+"""What decoding a sample must take for threads to gain from each other: of less, too much is Python, one at a time."""
 
 T = TypeVar("T")
 Problem = tuple[str, str]
@@ -106,7 +109,7 @@ def decode_all(names: Sequence[str], decode: Callable[[int], T], progress: Progr
 def decode_each(
     names: Sequence[str], decode: Callable[[int], T], take: Callable[[int, T], None], progress: Progress
 ) -> None:
-    """Call ``take(0, decode(0)), take(1, decode(1)), ...`` in a few threads, in no certain order.
+    """Call ``take(0, decode(0)), take(1, decode(1)), ...`` in no certain order, in a few threads where that is quicker.
 
     Args:
         names: What to call each sample in a message.
@@ -118,25 +121,31 @@ def decode_each(
         UserError: If samples are broken, after all of them were tried.
     """
 
+    took = 0.0  # by the newest sample
+
     def work(start: int) -> list[Problem]:
+        nonlocal took
         problems = []
         for index in range(start, min(start + step, len(names))):
+            began = time.perf_counter()
             result = attempt(decode, index)
             if isinstance(result, Broken):
                 problems.append((names[index], result.reason))
             else:
                 take(index, result)
+            took = time.perf_counter() - began
         return problems
 
     threads = min(_MOST_THREADS, num_processors())
     # Handing a sample to a thread takes as long as decoding a small one, so several are handed over together.
     step = max(1, min(_MOST_TOGETHER, len(names) // (16 * threads)))
-    starts, problems = range(0, len(names), step), []
+    starts, problems = range(0, len(names), step), work(0)
     with ThreadPoolExecutor(threads) as pool:
         # Decoders leave the interpreter's lock while they decode, so threads are enough.
-        results = pool.map(work, starts) if threads > 1 and len(names) > 1 else map(work, starts)
+        results = pool.map(work, starts[1:]) if threads > 1 and took > _WORTH_A_THREAD_S else map(work, starts[1:])
         try:
-            for start, found in zip(starts, results, strict=True):
+            progress(min(step, len(names)), len(names))
+            for start, found in zip(starts[1:], results, strict=True):
                 problems += found
                 progress(min(start + step, len(names)), len(names))
         except BaseException:  # a request to stop: the pool would decode all that is left before it lets go
