@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from runner.config.origin import Origin
@@ -41,13 +41,13 @@ _EXPECTED = {
 }
 
 
-def mistakes(config: Mapping[str, Any], origin: Origin) -> list[UserError]:
+def mistakes(config: Mapping[str, Any], origin: Origin, schema: type[BaseModel] = RunConfig) -> list[UserError]:
     """Every value that the schema does not allow, and every key that it does not know or lacks.
 
     Which keys may stand beside a ``_target_`` is for ``runner.config.keys`` to say.
     """
     try:
-        RunConfig.model_validate(config)
+        schema.model_validate(config)
     except ValidationError as error:
         by_path: dict[Path, list[ErrorDetails]] = {}
         for details in error.errors(include_url=False):

@@ -27,6 +27,7 @@ from runner.config.leaves import leaves
 from runner.config.origin import Origin
 from runner.config.paths import Places
 from runner.config.search import CONFIG_NAME, search_path
+from runner.config.shorthand import is_of_sweeps
 from runner.errors import UserError, UserErrors, listing, nearest
 
 QUOTING = """quote a value that holds = , : [ ] { } or blanks: 'key="a=b"'"""
@@ -67,8 +68,12 @@ class Composer:
         try:
             composed = self._load(typed)
         except (HydraException, OmegaConfBaseException) as error:
-            raise UserErrors(self._diagnose(typed, error)) from None
+            raise self.explained(typed, error) from None
         return self.settle(composed, typed, of_data_alone)
+
+    def explained(self, typed: Sequence[str], refusal: Exception) -> UserErrors:
+        """Every mistake in overrides that Hydra refused."""
+        return UserErrors(self._diagnose(typed, refusal))
 
     def settle(self, composed: DictConfig, typed: Sequence[str], of_data_alone: bool = False) -> Composed:
         """Fill in what the data knows, resolve and check a configuration that Hydra composed."""
@@ -172,7 +177,8 @@ class Composer:
             path = tuple(override.key_or_group.split("."))
             if path[0] in broken:
                 continue
-            problem = None if override.is_add() or path[0] == "hydra" else self._unknown(path, plain, origin, text)
+            is_open = override.is_add() or (path[0] == "hydra" and not is_of_sweeps(text))
+            problem = None if is_open else self._unknown(path, plain, origin, text)
             if problem:
                 errors.append(problem)
             else:

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from runner.config.catalogue import default_keys
 from runner.config.paths import Places, shipped_conf
+from runner.config.shorthand import is_of_sweeps, written_out
 from runner.errors import UserError, nearest
 
 
@@ -16,6 +17,7 @@ class Flags:
 
     overrides: list[str]
     multirun: bool
+    dry_run: bool
     config_dir: str | None
     cfg: str | None
     resolve: bool
@@ -42,6 +44,7 @@ def parse(args: Sequence[str]) -> Flags:
     """
     parser = _Parser(prog="runner train", add_help=False, allow_abbrev=False)
     parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--config-dir", "-cd")
     parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
     parser.add_argument("--resolve", action="store_true")
@@ -55,7 +58,7 @@ def parse(args: Sequence[str]) -> Flags:
     )
     parser.add_argument("--hydra-help", action="store_true")
     found, others = parser.parse_known_args(list(args))
-    overrides = [word for word in others if not word.startswith("-")]
+    overrides = written_out([word for word in others if not word.startswith("-")])
     unknown = [word for word in others if word.startswith("-")]
     if unknown:
         flags = [option for action in parser._actions for option in action.option_strings]
@@ -65,9 +68,15 @@ def parse(args: Sequence[str]) -> Flags:
             raise UserError(
                 f"runner train: {name} says how --cfg prints, and there is no --cfg", fix=f"--cfg job {name}"
             )
+    alone = next((word for word in overrides if is_of_sweeps(word) and not found.multirun), None)
+    if alone or (found.dry_run and not found.multirun):
+        raise UserError(
+            f"{alone or '--dry-run'} is about a sweep, and one run is asked for", fix="runner train -m KEY=VALUE,VALUE"
+        )
     return Flags(
         overrides=overrides,
         multirun=found.multirun,
+        dry_run=found.dry_run,
         config_dir=found.config_dir,
         cfg=found.cfg,
         resolve=found.resolve,

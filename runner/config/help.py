@@ -23,6 +23,7 @@ EXAMPLES: tuple[Entry, ...] = (
 
 FLAGS: tuple[Entry, ...] = (
     ("-m, --multirun", "Sweep: one run for each combination of the values given with commas."),
+    ("--dry-run", "With -m: check and print the runs of the sweep, and start none."),
     ("-c, --cfg {job,hydra,all}", "Train nothing, print the configuration: the run's, Hydra's own, or both."),
     ("-p, --package KEY", "With --cfg: this part alone, such as optimizer or data.split."),
     ("--resolve", "With --cfg: values in place of ${...}."),

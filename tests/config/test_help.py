@@ -200,7 +200,12 @@ def test_every_shipped_option_is_listed_and_says_what_it_is(shipped: Places) -> 
 def test_defaults_are_those_of_the_defaults_list(shipped: Places) -> None:
     chosen = {group.name: [option.name for option in group.options if option.is_default] for group in groups(shipped)}
     entries = yaml.safe_load((shipped_conf() / "config.yaml").read_text())["defaults"]
-    expected = {group: option for entry in entries if isinstance(entry, dict) for group, option in entry.items()}
+    expected = {
+        group.removeprefix("override "): option
+        for entry in entries
+        if isinstance(entry, dict)
+        for group, option in entry.items()
+    }
     assert expected["optimizer"] == "adam"
     for group, option in expected.items():
         assert chosen[group] == (option if isinstance(option, list) else [option] if option else []), group

@@ -1,0 +1,1 @@
+"""Where Hydra finds the launchers and sweepers of runner. What they do is in ``runner.launch``."""

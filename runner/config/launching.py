@@ -1,0 +1,82 @@
+"""How a sweep is to be made and run: the settings below ``hydra.sweeper`` and ``hydra.launcher``, checked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.object_type import ObjectType
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.config.check import mistakes
+from runner.config.compose import Composer
+from runner.config.origin import Origin
+from runner.config.search import CONFIG_NAME
+from runner.config.sections.launching import Launching, OfHydra
+from runner.config.shorthand import is_of_sweeps
+from runner.errors import UserError, UserErrors, nearest
+
+_OURS = "hydra_plugins.runner_plugins."
+
+
+def launching(composer: Composer, typed: Sequence[str]) -> Launching:
+    """The settings of a sweep.
+
+    Args:
+        composer: Of the command.
+        typed: All overrides, those of the runs too: an experiment may bring a sweeper with its settings.
+
+    Raises:
+        UserErrors: If a setting is wrong, or names a launcher or sweeper that cannot run what this program runs.
+    """
+    about_sweeps = [text for text in typed if is_of_sweeps(text)]
+    try:
+        composed = composer.loader.load_configuration(CONFIG_NAME, overrides=list(typed), run_mode=RunMode.MULTIRUN)
+        found = OmegaConf.to_container(composed.hydra, resolve=False)
+    except (HydraException, OmegaConfBaseException) as error:
+        wrong_option = _wrong_option(composer, about_sweeps)
+        raise wrong_option or composer.explained(about_sweeps, error) from None
+    assert isinstance(found, dict)
+    settings = {"hydra": {key: found[key] for key in ("launcher", "sweeper")}}
+    errors = _foreign(settings["hydra"], composer)
+    if not errors:
+        by_key = {text.partition("=")[0].lstrip("+~"): text for text in about_sweeps}
+        errors = mistakes(settings, Origin(composer.places, {}, by_key), OfHydra)
+    if errors:
+        raise UserErrors(errors)
+    return OfHydra.model_validate(settings).hydra
+
+
+def _options(composer: Composer, group: str) -> list[str]:
+    """The launchers or sweepers that this program brings."""
+    found = composer.loader.get_group_options(f"hydra/{group}", ObjectType.CONFIG, CONFIG_NAME)
+    return [option for option in found if option != "basic"]
+
+
+def _wrong_option(composer: Composer, about_sweeps: Sequence[str]) -> UserError | None:
+    for text in about_sweeps:
+        key, _, option = text.partition("=")
+        group = key.lstrip("+~").removeprefix("hydra/")
+        if group in ("launcher", "sweeper") and option not in (options := _options(composer, group)):
+            close = nearest(option, options)
+            return UserError(
+                f"{text}: there is no such {group}",
+                expected=", ".join(options),
+                nearest=close,
+                fix=f"{group}={close}" if close else None,
+            )
+    return None
+
+
+def _foreign(settings: Mapping[str, Any], composer: Composer) -> list[UserError]:
+    """What is wrong with plugins of others: they know nothing of run directories."""
+    return [
+        UserError(
+            f"hydra.{group}._target_: {node.get('_target_')} does not know the run directories of this program",
+            expected=f"one of {', '.join(_options(composer, group))}",
+            fix=f"{group}={'local' if group == 'launcher' else 'grid'}",
+        )
+        for group, node in settings.items()
+        if not str(node.get("_target_")).startswith(_OURS)
+    ]
