@@ -13,8 +13,10 @@ _NAME = re.compile(r"(?P<sign>[+~]*)(?P<name>launcher|sweeper|" + "|".join(_SHOR
 
 
 def written_out(words: Sequence[str]) -> list[str]:
-    """Overrides with short names written out: ``launcher=slurm`` is ``hydra/launcher=slurm``, ``launcher.time=60`` is
-    ``hydra.launcher.time=60``, likewise ``sweeper``; ``n_jobs``, ``retries``, ``seeds`` and ``n_trials`` stand alone.
+    """Overrides with the names that Hydra has for them.
+
+    ``launcher=slurm`` is ``hydra/launcher=slurm``, ``launcher.time=60`` is ``hydra.launcher.time=60``, and likewise for
+    ``sweeper``; ``n_jobs``, ``retries``, ``seeds`` and ``n_trials`` stand alone.
     """
     return [_written_out(word) for word in words]
 

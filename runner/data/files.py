@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+from runner.cpus import allowed_cpus
 from runner.data.decode import probe
 from runner.data.source import Array, Progress, Size
 from runner.errors import UserError
@@ -120,7 +121,6 @@ def decode_each(
     Raises:
         UserError: If samples are broken, after all of them were tried.
     """
-
     took = 0.0  # by the newest sample
 
     def work(start: int) -> list[Problem]:
@@ -136,7 +136,7 @@ def decode_each(
             took = time.perf_counter() - began
         return problems
 
-    threads = min(_MOST_THREADS, num_processors())
+    threads = min(_MOST_THREADS, allowed_cpus())
     # Handing a sample to a thread takes as long as decoding a small one, so several are handed over together.
     step = max(1, min(_MOST_TOGETHER, len(names) // (16 * threads)))
     starts, problems = range(0, len(names), step), work(0)
@@ -152,11 +152,6 @@ def decode_each(
             pool.shutdown(cancel_futures=True)
             raise
     report(problems, len(names))
-
-
-def num_processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def difference(first_name: str, first: Array, name: str, array: Array) -> UserError | None:

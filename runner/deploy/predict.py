@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from runner.cpus import allowed_cpus
 from runner.data.decode import Fit
-from runner.data.files import Broken, attempt, num_processors
+from runner.data.files import Broken, attempt
 from runner.data.source import Array
 from runner.deploy.inputs import Item, Reader, TableFormat, find_items
 from runner.deploy.results import CsvResults, MaskResults, Results
@@ -124,7 +125,7 @@ def _read(items: Iterable[Item], read: Reader, ahead: int) -> Iterator[tuple[Ite
         found = attempt(lambda _: read(item), 0)
         return found if isinstance(found, Broken) else _Sample(item, *found)
 
-    with ThreadPoolExecutor(min(_MOST_THREADS, num_processors())) as pool:
+    with ThreadPoolExecutor(min(_MOST_THREADS, allowed_cpus())) as pool:
         waiting: deque[tuple[Item, Future[_Sample | Broken]]] = deque()
         try:
             for item in items:

@@ -1,15 +1,14 @@
 """Which device a run uses, and what has to be set before it does."""
 
-import contextlib
 import os
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from runner.config.schema import Device as DeviceSettings
+from runner.cpus import allowed_cpus
 from runner.errors import UserError
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -132,30 +131,3 @@ def prepare_process(threads: int | None, deterministic: bool) -> None:
     if deterministic != torch.are_deterministic_algorithms_enabled():  # setting it imports torch's compiler: seconds
         torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
-
-
-def allowed_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """How many CPUs this process may keep busy: torch heeds its affinity, but not the quota of a container.
-
-    Args:
-        cgroup: Where the kernel tells it: ``cpu.max`` in version 2, ``cpu/cpu.cfs_quota_us`` in version 1.
-    """
-    for read in (_quota_of_version_2, _quota_of_version_1):
-        with contextlib.suppress(OSError, ValueError):
-            quota, period = read(cgroup)
-            return max(1, round(quota / period)) if quota > 0 else _all_cpus()
-    return _all_cpus()
-
-
-def _quota_of_version_2(cgroup: Path) -> tuple[int, int]:
-    quota, period = (cgroup / "cpu.max").read_text().split()
-    return (-1 if quota == "max" else int(quota)), int(period)
-
-
-def _quota_of_version_1(cgroup: Path) -> tuple[int, int]:
-    quota, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-    return int(quota), int(period)
-
-
-def _all_cpus() -> int:
-    return os.cpu_count() or 1

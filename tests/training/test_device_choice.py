@@ -1,12 +1,10 @@
-"""Which precision, how many threads, and what is refused before anything is read."""
-
-from pathlib import Path
+"""Which precision, and what is refused before anything is read."""
 
 import pytest
 import torch
 
 from runner.errors import UserError
-from runner.training.devices import allowed_cpus, choose
+from runner.training.devices import choose
 
 
 @pytest.mark.parametrize(("amx", "avx"), [(True, False), (False, True), (False, False)])
@@ -23,28 +21,6 @@ def test_precision_auto_takes_bf16_where_the_cpu_has_instructions_for_it(
 
 def test_a_precision_that_was_asked_for_is_taken() -> None:
     assert choose("cpu", "fp16").precision == "fp16"
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 2),
-        ({"cpu.max": "50000 100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
-        ({"cpu.max": "max 100000\n"}, 64),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64),
-        ({}, 64),
-    ],
-    ids=["one and a half", "a half", "version 1", "no quota", "no quota, version 1", "no cgroup"],
-)
-def test_the_quota_of_a_container_bounds_the_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int
-) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 64)
-    (tmp_path / "cpu").mkdir()
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert allowed_cpus(tmp_path) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""The points of a grid: the overrides of each run, from what was typed for all of them."""
+
+import itertools
+from collections.abc import Sequence
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from runner.config.compose import read
+from runner.config.sections.launching import GridSweeper, Sweeper
+from runner.errors import UserError, UserErrors, nearest
+
+Point = list[str]
+"""What would be typed for one run."""
+
+
+def grid(typed: Sequence[str], sweeper: GridSweeper, loader: ConfigLoader, first_seed: int) -> list[Point]:
+    """Every combination of the values given for each key; the values of zipped keys go in step.
+
+    The last key varies first, and seeds before it.
+
+    Args:
+        typed: Overrides of the runs; they win over ``sweeper.params``.
+        sweeper: The settings.
+        loader: Knows the options that ``model=glob(*)`` stands for.
+        first_seed: Where ``sweeper.seeds`` count from.
+
+    Raises:
+        UserErrors: If something cannot be read, has no values to combine, or zipped keys have not as many values.
+    """
+    overrides = parsed([*params(sweeper), *typed], loader)
+    columns = {key: _values(override) for key, override in overrides.items()}
+    if sweeper.seeds is not None:
+        if len(columns.get("seed", [""])) > 1:
+            raise UserError(
+                f"seeds={sweeper.seeds} and {overrides['seed'].input_line} both say which seeds there are",
+                fix=f"one of them; seeds={sweeper.seeds} counts from seed={first_seed}",
+            )
+        columns.pop("seed", None)
+        columns["seed"] = [f"seed={first_seed + number}" for number in range(sweeper.seeds)]
+    rows = [list(zip(*(columns[key] for key in keys), strict=True)) for keys in _axes(columns, sweeper.zip)]
+    order = [key for keys in _axes(columns, sweeper.zip) for key in keys]
+    place = {key: number for number, key in enumerate(columns)}
+    return [
+        [text for _, text in sorted(zip(order, itertools.chain(*chosen), strict=True), key=lambda one: place[one[0]])]
+        for chosen in itertools.product(*rows)
+    ]
+
+
+def parsed(texts: Sequence[str], loader: ConfigLoader) -> dict[str, Override]:
+    """Overrides by key, a later one in place of an earlier one.
+
+    Raises:
+        UserErrors: If one cannot be read.
+    """
+    errors = read(texts)[1]
+    if errors:
+        raise UserErrors(errors)
+    found = OverridesParser.create(config_loader=loader).parse_overrides(list(texts))
+    return {override.get_key_element().lstrip("+"): override for override in found}
+
+
+def params(sweeper: Sweeper) -> list[str]:
+    """The keys that the sweeper brings itself, as they would be typed."""
+    texts = []
+    for key, value in (sweeper.params or {}).items():
+        several = ",".join(map(_typed, value)) if isinstance(value, list) else _typed(value)
+        texts.append(f"{key}={several}")
+    return texts
+
+
+def differing(points: Sequence[Point]) -> list[str]:
+    """The keys whose values are not the same in all points."""
+    by_point = [values(point) for point in points]
+    keys = dict.fromkeys(key for one in by_point for key in one)
+    return [key for key in keys if len({one.get(key) for one in by_point}) > 1]
+
+
+def values(point: Point) -> dict[str, str]:
+    """The values of a point by key, as they were typed."""
+    return {text.partition("=")[0].lstrip("+~"): text.partition("=")[2] for text in point}
+
+
+def _typed(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _values(override: Override) -> list[str]:
+    """Everything that an override stands for, each as an override of one run."""
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    key = override.get_key_element()
+    if not override.is_discrete_sweep():
+        raise UserError(
+            f"{override.input_line} is a range without steps, and a grid needs values",
+            fix=f"sweeper=optuna, which chooses from it; or the values themselves: {key}=A,B,C",
+        )
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+def _axes(columns: dict[str, list[str]], zipped: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The keys that vary together, in the order of the first of each."""
+    axes: list[tuple[str, ...]] = []
+    together = {key: tuple(keys) for keys in zipped for key in keys}
+    for keys in zipped:
+        unknown = next((key for key in keys if len(columns.get(key, ())) < 2), None)
+        if unknown is not None:
+            swept = [key for key in columns if len(columns[key]) > 1]
+            raise UserError(
+                f"sweeper.zip: {unknown} has not several values",
+                expected=f"keys that are swept: {', '.join(swept) or 'there are none'}",
+                nearest=nearest(unknown, swept),
+            )
+        counts = {key: len(columns[key]) for key in keys}
+        if len(set(counts.values())) > 1:
+            told = ", ".join(f"{key} has {count}" for key, count in counts.items())
+            raise UserError(f"sweeper.zip: {told} values", expected="as many of each, to go in step")
+    for key in columns:
+        axis = together.get(key, (key,))
+        if axis not in axes:
+            axes.append(axis)
+    return axes
