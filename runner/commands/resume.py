@@ -1,4 +1,4 @@
-"""``runner resume DIR``: execute a run directory again, from its newest checkpoint."""
+"""``runner resume DIR``: execute a run directory again, from its newest checkpoint; or what is left of a sweep."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,24 +7,32 @@ from pathlib import Path
 from runner.commands.arguments import add_trust, trust_from
 from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
+from runner.runs.sweep_directory import SweepDirectory
 
-ABOUT = "Go on with a run from its newest checkpoint, as if it had never stopped."
+ABOUT = "Go on with a run from its newest checkpoint, as if it had never stopped; or with what is left of a sweep."
 CHANGES = """what may change on the way:
   epochs=N                       more epochs than planned, or fewer
   device.*                       another device, precision or number of threads; device=cuda is device.kind=cuda
   data.workers, checkpoint.*     and other settings of speed, saving and tracking
-Whatever would change what was trained so far is refused."""
+Whatever would change what was trained so far is refused.
+
+of a sweep:
+  n_jobs=N, retries=N            how its runs are run"""
 
 
 def main(args: Sequence[str]) -> int:
-    """Resume one run; give the exit code."""
+    """Resume a run or a sweep; give the exit code."""
     parser = argparse.ArgumentParser(
         prog="runner resume", description=ABOUT, epilog=CHANGES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("dir", type=Path, metavar="DIR", help="a run directory")
+    parser.add_argument("dir", type=Path, metavar="DIR", help="the directory of a run or of a sweep")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings to change")
     add_trust(parser)
     options = parser.parse_intermixed_args(args)
+    if SweepDirectory.is_one(options.dir):
+        from runner.launch.resume import resume_sweep
+
+        return resume_sweep(SweepDirectory(options.dir), options.overrides, trust_from(options.trust))
     run = RunDirectory.open(options.dir)
 
     from runner.config.amend import amend, amended

@@ -27,14 +27,15 @@ def main(args: Sequence[str]) -> int:
     if flags.multirun:
         from runner.launch.sweep import sweep
 
-        return sweep(composer, flags.overrides)
+        return sweep(composer, flags.overrides, flags.dry_run)
 
-    from runner.launch.single import execute_here, freeze
+    from runner.launch.single import execute_here, freeze, require_device
     from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
 
     composed = composer.compose(flags.overrides)
     stop = StopRequest()
     with stop.listening(*SCHEDULER_SIGNALS):
+        require_device(composed.config)
         return execute_here(freeze(composed), places.trust(everything=True), stop)
 
 

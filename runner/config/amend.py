@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from runner import yaml_text
 from runner.config.check import mistakes, unknown_key
 from runner.config.origin import Origin
 from runner.config.paths import Places, shipped_conf
@@ -47,10 +48,10 @@ def amend(run: RunDirectory, overrides: Sequence[str], accept: Callable[[Mapping
     """
     changed = amended(run, overrides)
     accept(changed)
-    record = yaml.safe_load(run.overrides_file.read_text())
+    record = yaml_text.load(run.overrides_file.read_text())
     record.setdefault("resumed", []).append({"at": now(), "with": list(overrides)})
-    write_atomic(run.overrides_file, yaml.safe_dump(record, sort_keys=False).encode())
-    write_atomic(run.config_file, yaml.safe_dump(changed, sort_keys=False).encode())
+    write_atomic(run.overrides_file, yaml_text.dump(record).encode())
+    write_atomic(run.config_file, yaml_text.dump(changed).encode())
 
 
 def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
         if problem:
             errors.append(problem)
         else:
-            _set(changed, key.split("."), yaml.safe_load(value))
+            _set(changed, key.split("."), yaml_text.load(value))
     errors += mistakes(changed, origin)
     if errors:
         raise UserErrors(errors)
@@ -104,7 +105,7 @@ def _refusal(config: dict[str, Any], key: str, text: str, origin: Origin) -> Use
 def _is_readable(text: str) -> bool:
     _, equals, value = text.partition("=")
     try:
-        yaml.safe_load(value)
+        yaml_text.load(value)
     except yaml.YAMLError:
         return False
     return bool(equals)

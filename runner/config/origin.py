@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from runner import yaml_text
 from runner.config.leaves import leaves
 from runner.config.paths import Places
 
@@ -114,7 +113,7 @@ class Origin:
 
 
 def _content(file: Path) -> Any:
-    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return yaml_text.load(file.read_text(encoding="utf-8")) or {}
 
 
 def _sets(content: Any, path: Keys) -> bool:

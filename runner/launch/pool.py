@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from runner.launch import child
 from runner.launch.child import GRACE_S, Surroundings
@@ -24,6 +24,8 @@ from runner.training.signals import StopRequest
 _LOOK_EVERY_S = 0.25
 _SERVER_IS_GONE = 255  # what Python gives for the exit code of a process then, although the process may go on
 _server = multiprocessing.get_context("forkserver")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,35 @@ def warm_up(*modules: str) -> None:
     """Let the server begin to import: what comes meanwhile costs no time."""
     _server.set_forkserver_preload(["runner.launch.preload", *modules])
     forkserver.ensure_running()
+
+
+def ask(function: Callable[..., T], *args: Any) -> T:
+    """What a function of a module gives in a process of its own: what it touches there, such as a GPU, is let go again.
+
+    Raises:
+        Exception: What the function raises.
+    """
+    mine, its = _server.Pipe(duplex=False)
+    process = _server.Process(target=_answer, args=(its, function, args))
+    process.start()
+    its.close()
+    try:
+        is_answer, found = mine.recv()
+    except EOFError:
+        raise RuntimeError(f"the process that was asked for {function.__name__} died") from None
+    finally:
+        process.join()
+    if not is_answer:
+        raise found
+    answer: T = found
+    return answer
+
+
+def _answer(to: connection.Connection, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+    try:
+        to.send((True, function(*args)))
+    except Exception as error:
+        to.send((False, error))
 
 
 def run(work: Work, slots: Sequence[Mapping[str, str]], stop: StopRequest) -> None:

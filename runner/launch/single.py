@@ -14,13 +14,12 @@ from runner.trust import Trust
 
 
 def freeze(composed: Composed, wanted: Path | None = None) -> RunDirectory:
-    """Make the run directory of a composed configuration, after the last check that needs torch: is the device there?
+    """Make the run directory of a composed configuration.
 
     Raises:
-        UserError: If the device is missing or the directory cannot be made; nothing is left behind.
+        UserError: If it cannot be made; nothing is left behind.
     """
     config = composed.config
-    require_device(config)
     exactly = wanted is None and config["run_dir"] is not None
     if exactly:
         wanted = Path(config["run_dir"])

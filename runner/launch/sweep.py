@@ -1,92 +1,108 @@
-"""``runner train -m``: every point of a sweep is checked first, then each becomes a run directory and is executed."""
+"""``runner train -m``: every point is checked first, then all become run directories, and these are executed."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import yaml
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
-
-from runner.config.compose import Composed, Composer, read
-from runner.config.search import CONFIG_NAME
+from runner.config.compose import Composed, Composer
+from runner.config.launching import launching
+from runner.config.sections.launching import GridSweeper
+from runner.config.shorthand import is_of_sweeps
 from runner.errors import UserError, UserErrors
+from runner.launch import pool
+from runner.launch.ending import conclude
+from runner.launch.local import run_here, share_out
+from runner.launch.points import Point, differing, grid, values
 from runner.launch.single import freeze
-from runner.runs.directory import plain_name, timestamped
-from runner.runs.status import Status
-from runner.tracking.formatting import duration, number, table
-from runner.training.signals import StopRequest
-
-_QUIET = ["hydra/hydra_logging=none", "hydra/job_logging=none"]
+from runner.runs.directory import timestamped
+from runner.runs.status import now
+from runner.runs.sweep_directory import SweepDirectory, SweepRecord
+from runner.tracking.formatting import table
 
 
-class _StoppedError(BaseException):
-    """A trial was asked to stop, and the sweep ends with it. Hydra would take an Exception for a failed trial."""
-
-    def __init__(self, exit_code: int) -> None:
-        self.exit_code = exit_code
-
-
-def sweep(composer: Composer, typed: Sequence[str]) -> int:
-    """Run every point, one after the other, through Hydra's launcher; give the exit code.
-
-    A point that fails is marked in its own directory and does not stop the others.
+def sweep(composer: Composer, typed: Sequence[str], dry_run: bool) -> int:
+    """Make a sweep and run it; give the exit code: 1 if a run failed, 75 or 130 if it was stopped.
 
     Raises:
-        UserErrors: If any point is wrong; then none is started.
+        UserErrors: If any point is wrong; then none is started, and nothing is written.
     """
-    points = split(typed, composer.loader)
+    settings = launching(composer, typed)
+    of_runs = [text for text in typed if not is_of_sweeps(text)]
+    if not dry_run:
+        pool.warm_up()
+    assert isinstance(settings.sweeper, GridSweeper)
+    points = _points(composer, of_runs, settings.sweeper)
     composed = _compose_all(composer, points)
-    folder = _make_folder(composed[0], typed, points)
-    differing = _differing(points)
-    runs: list[Path] = []
-    trust = composer.places.trust(everything=True)
-
-    def trial(_: DictConfig) -> float | None:
-        from runner.training.execute import execute
-
-        hydra = HydraConfig.get()
-        point = list(hydra.overrides.task)
-        values = {key.rpartition(".")[2]: value for key, value in _values(point).items() if key in differing}
-        name = "-".join([f"{hydra.job.num:04d}", *(f"{key}-{value}" for key, value in values.items())])
-        run = freeze(composer.compose(point), folder / "runs" / plain_name(name))
-        runs.append(run.path)
-        outcome = execute(run, trust, StopRequest())
-        if outcome.status.state == "interrupted":
-            raise _StoppedError(outcome.exit_code)
-        return outcome.status.best
-
-    print(f"sweep    {folder}: {len(points)} runs")
-    code = 0
-    try:
-        where = [f"hydra.sweep.dir={folder}", "hydra.sweep.subdir=."]
-        composer.hydra.multirun(CONFIG_NAME, trial, [*typed, *where, *_QUIET])
-    except _StoppedError as stopped:
-        code = stopped.exit_code
-    print(_table(runs, points, differing))
-    if code:
-        print(f"stopped: {len(runs)} of {len(points)} runs were started; runner resume RUN goes on with the last")
-        return code
-    return 1 if any(Status.read(run / "status.json").state != "completed" for run in runs) else 0
+    keys = differing(points)
+    if dry_run:
+        print(_plan(points, keys))
+        return 0
+    slots = share_out(settings.launcher.n_jobs, len(points), [one.config["device"] for one in composed])
+    made = make_folder(Path(composed[0].config["output_root"]))
+    made.write(
+        SweepRecord(
+            created=now(),
+            typed=list(typed),
+            keys=keys,
+            planned=len(points),
+            points=points,
+            sweeper=settings.sweeper.model_dump(by_alias=True),
+            launcher={**settings.launcher.model_dump(by_alias=True), "n_jobs": len(slots.variables)},
+        )
+    )
+    for number, one in enumerate(composed):
+        own = values(points[number])
+        freeze(with_threads(one, slots.threads), made.place(number, [(key, own.get(key, "")) for key in keys]))
+    print(f"sweep    {made.path}: {len(points)} runs, {slots.describe()}", flush=True)
+    stop = run_here(made, slots, settings.launcher.retries, composer.places.trust(everything=True))
+    return conclude(made, stop)
 
 
-def split(typed: Sequence[str], loader: ConfigLoader) -> list[list[str]]:
-    """The command lines of the points: every combination of the values given for each key.
+def make_folder(root: Path) -> SweepDirectory:
+    """A new sweep directory, ``root/DATE/TIME-sweep``; of two made at the same instant, each has its own.
 
     Raises:
-        UserErrors: If something cannot be read.
+        UserError: If it cannot be made.
     """
-    unreadable = read(typed)[1]
-    if unreadable:
-        raise UserErrors(unreadable)
-    overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(typed))
-    return [list(point) for batch in BasicSweeper.split_arguments(overrides, None) for point in batch]
+    wanted = timestamped(root, "sweep")
+    number = 1
+    try:
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            made = SweepDirectory(wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}"))
+            try:
+                made.path.mkdir()
+                break
+            except FileExistsError:
+                number += 1
+        made.runs_folder.mkdir()
+    except OSError as error:
+        raise UserError(
+            f"the sweep directory {wanted} cannot be made: {error.strerror}", fix="output_root=FOLDER"
+        ) from error
+    return made
 
 
-def _compose_all(composer: Composer, points: Sequence[list[str]]) -> list[Composed]:
+def with_threads(composed: Composed, threads: int) -> Composed:
+    """The configuration of a run with its share of the processor, unless it says itself how many threads it takes.
+
+    The number is frozen with the rest: sums that other numbers of threads add up differ in the last bit.
+    """
+    device = composed.config["device"]
+    if device["threads"] is not None:
+        return composed
+    return Composed({**composed.config, "device": {**device, "threads": threads}}, composed.choices, composed.typed)
+
+
+def _points(composer: Composer, typed: Sequence[str], sweeper: GridSweeper) -> list[Point]:
+    first_seed = 0
+    if sweeper.seeds is not None:
+        one_of_all = grid(typed, sweeper.model_copy(update={"seeds": None}), composer.loader, 0)[0]
+        first_seed = int(composer.compose(one_of_all).config["seed"])
+    return grid(typed, sweeper, composer.loader, first_seed)
+
+
+def _compose_all(composer: Composer, points: Sequence[Point]) -> list[Composed]:
     composed: list[Composed] = []
     errors: dict[str, UserError] = {}
     for point in points:
@@ -94,54 +110,17 @@ def _compose_all(composer: Composer, points: Sequence[list[str]]) -> list[Compos
             composed.append(composer.compose(point))
         except UserErrors as found:
             errors |= {str(error): error for error in found.errors}
+    taken: Any = next((one.config["run_dir"] for one in composed if one.config["run_dir"] is not None), None)
+    if taken is not None:
+        errors["run_dir"] = UserError(
+            f"run_dir={taken} is one directory, and a sweep makes one for each run", fix="output_root=FOLDER"
+        )
     if errors:
         raise UserErrors(list(errors.values()))
     return composed
 
 
-def _make_folder(first: Composed, typed: Sequence[str], points: Sequence[list[str]]) -> Path:
-    wanted = timestamped(Path(first.config["output_root"]), "sweep")
-    wanted.parent.mkdir(parents=True, exist_ok=True)
-    folder, number_ = wanted, 1
-    while True:
-        try:
-            folder.mkdir()
-            break
-        except FileExistsError:
-            number_ += 1
-            folder = wanted.with_name(f"{wanted.name}-{number_}")
-    record = {"typed": list(typed), "points": [list(point) for point in points], "created": datetime.now().isoformat()}
-    (folder / "sweep.yaml").write_text(yaml.safe_dump(record, sort_keys=False))
-    (folder / "runs").mkdir()
-    return folder
-
-
-def _values(point: Sequence[str]) -> dict[str, str]:
-    return {text.partition("=")[0].lstrip("+~"): text.partition("=")[2] for text in point}
-
-
-def _differing(points: Sequence[list[str]]) -> list[str]:
-    by_point = [_values(point) for point in points]
-    return [key for key in by_point[0] if len({values.get(key) for values in by_point}) > 1]
-
-
-def _table(runs: Sequence[Path], points: Sequence[list[str]], differing: Sequence[str]) -> str:
-    statuses = [Status.read(run / "status.json") for run in runs]
-    metrics = list(
-        dict.fromkeys(name for status in statuses for name in status.metrics if not name.startswith("train/"))
-    )
-    header = ["run", *differing, "state", "best", *metrics, "time"]
-    rows = []
-    for run, status, point in zip(runs, statuses, points, strict=False):
-        values = _values(point)
-        rows.append(
-            [
-                run.name.split("-")[0],
-                *(values.get(key, "") for key in differing),
-                status.state,
-                "-" if status.best is None else number(status.best),
-                *(number(status.metrics[name]) if name in status.metrics else "-" for name in metrics),
-                duration(status.seconds),
-            ]
-        )
-    return "\n".join(["", *table(header, rows)])
+def _plan(points: Sequence[Point], keys: Sequence[str]) -> str:
+    """The runs of a sweep as a table."""
+    rows = [[f"{number:04d}", *(values(point).get(key, "") for key in keys)] for number, point in enumerate(points)]
+    return "\n".join([*table(["run", *keys], rows), "", f"{len(points)} runs; nothing was started (--dry-run)"])

@@ -5,8 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from runner import yaml_text
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 from runner.runs.provenance import differences
@@ -97,7 +96,7 @@ def _is_same(one: Any, other: Any) -> bool:
 
 def _changes(run: RunDirectory) -> list[str]:
     """What was changed when the old run was resumed: the new one had it from its beginning."""
-    record = yaml.safe_load(run.overrides_file.read_text())
+    record = yaml_text.load(run.overrides_file.read_text())
     return [
         f"the old run was resumed with {' '.join(resumed['with'])}, which the new one had from its start"
         for resumed in record.get("resumed", [])

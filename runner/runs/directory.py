@@ -10,8 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from runner import yaml_text
 from runner.errors import UserError
 from runner.runs import provenance as provenance_of
 from runner.runs.files import sync_folder, write_json
@@ -55,6 +54,11 @@ class RunDirectory:
         return self.path / "train.log"
 
     @property
+    def output_file(self) -> Path:
+        """What the process printed where there was no terminal: in a sweep, or as a batch job."""
+        return self.path / "output.log"
+
+    @property
     def metrics_file(self) -> Path:
         """A row an epoch."""
         return self.path / "metrics.csv"
@@ -92,7 +96,7 @@ class RunDirectory:
 
     def config(self) -> dict[str, Any]:
         """The frozen configuration, as plain values."""
-        loaded = yaml.safe_load(self.config_file.read_text())
+        loaded = yaml_text.load(self.config_file.read_text(encoding="utf-8"))
         assert isinstance(loaded, dict)
         return loaded
 
@@ -103,8 +107,14 @@ class RunDirectory:
 
     def choices(self) -> dict[str, Any]:
         """The option chosen in each configuration group, by group; a list where options combine."""
-        loaded = yaml.safe_load(self.overrides_file.read_text())
+        loaded = yaml_text.load(self.overrides_file.read_text(encoding="utf-8"))
         return dict(loaded["choices"])
+
+    def values(self) -> dict[str, str]:
+        """What was typed for the run, by key and without the signs of adding: ``{"optimizer.lr": "0.1"}``."""
+        loaded = yaml_text.load(self.overrides_file.read_text(encoding="utf-8"))
+        split = (text.partition("=") for text in loaded["typed"])
+        return {key.lstrip("+~"): value for key, _, value in split}
 
 
 def timestamped(root: Path, name: str, now: datetime | None = None) -> Path:
@@ -140,8 +150,10 @@ def create(
         wanted.parent.mkdir(parents=True, exist_ok=True)
         draft.mkdir()
         run = RunDirectory(draft)
-        run.config_file.write_text(yaml.safe_dump(dict(config), sort_keys=False))
-        run.overrides_file.write_text(yaml.safe_dump({"typed": list(typed), "choices": dict(choices)}, sort_keys=False))
+        run.config_file.write_text(yaml_text.dump(dict(config)), encoding="utf-8")
+        run.overrides_file.write_text(
+            yaml_text.dump({"typed": list(typed), "choices": dict(choices)}), encoding="utf-8"
+        )
         write_json(run.provenance_file, provenance)
         Status().write(run.status_file)
         run.checkpoints.mkdir()
@@ -184,8 +196,8 @@ def from_here(path: Path) -> Path:
 
 def again(old: RunDirectory, command: Sequence[str]) -> RunDirectory:
     """A new run directory beside ``old`` with the same frozen configuration."""
-    record = yaml.safe_load(old.overrides_file.read_text())
-    weights = json.loads(old.provenance_file.read_text()).get("weights")
+    record = yaml_text.load(old.overrides_file.read_text(encoding="utf-8"))
+    weights = json.loads(old.provenance_file.read_text(encoding="utf-8")).get("weights")
     return create(
         from_here(old.path.resolve().with_name(f"{old.path.resolve().name}-again")),
         old.config(),

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from runner import yaml_text
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory, plain_name
 from runner.runs.files import write_atomic
@@ -89,7 +90,7 @@ class SweepDirectory:
             UserError: If that is not what the file holds.
         """
         try:
-            return SweepRecord(**yaml.safe_load(self.sweep_file.read_text(encoding="utf-8")))
+            return SweepRecord(**yaml_text.load(self.sweep_file.read_text(encoding="utf-8")))
         except (TypeError, ValueError, yaml.YAMLError) as error:
             raise UserError(
                 f"{self.sweep_file} is damaged: {error}", expected="what runner train -m wrote", fix="put back a copy"
@@ -97,7 +98,7 @@ class SweepDirectory:
 
     def write(self, record: SweepRecord) -> None:
         """Replace ``sweep.yaml``."""
-        write_atomic(self.sweep_file, yaml.safe_dump(asdict(record), sort_keys=False, allow_unicode=True).encode())
+        write_atomic(self.sweep_file, yaml_text.dump(asdict(record)).encode())
 
     def runs(self) -> dict[int, RunDirectory]:
         """The run directories that are there, by number."""

@@ -47,7 +47,8 @@ class Device:
     def describe(self) -> str:
         """For the console: name, precision and reason."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
-        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        count = torch.get_num_threads()
+        threads = f", {count} thread{'s' * (count > 1)}" if self.device.type == "cpu" else ""
         return f"{name}{threads}, {self.precision} ({self.reason})"
 
 

@@ -1,0 +1,51 @@
+"""The local launcher: the runs of a sweep in a pool of processes of this machine."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from runner.cpus import allowed_cpus
+from runner.launch import pool
+from runner.launch.machine import usable_gpus
+from runner.launch.slots import Slots, divide, visible_gpus
+from runner.launch.view import SweepView
+from runner.launch.work import FrozenRuns
+from runner.runs.lock import RunLock
+from runner.runs.sweep_directory import SweepDirectory
+from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+from runner.trust import Trust
+
+
+def share_out(n_jobs: int | Literal["auto"], num_runs: int, devices: Sequence[Mapping[str, Any]]) -> Slots:
+    """What each run gets of this machine, after making sure that the devices are there.
+
+    Args:
+        n_jobs: Runs at a time, or ``auto``.
+        num_runs: How many are to come.
+        devices: The ``device`` nodes of their configurations.
+
+    Raises:
+        UserError: If a device is not there.
+    """
+    kinds = sorted({(device["kind"], device["precision"]) for device in devices})
+    gpus = visible_gpus(pool.ask(usable_gpus, kinds))
+    return divide(n_jobs, num_runs, devices, gpus, allowed_cpus())
+
+
+def run_here(made: SweepDirectory, slots: Slots, retries: int, trust: Trust) -> StopRequest:
+    """Execute the runs of a sweep that are not over; return when they are, or a stop was requested, which it tells.
+
+    Raises:
+        UserError: If another process runs the sweep.
+    """
+    record = made.record()
+    view = SweepView(record.planned, record.keys)
+    stop = StopRequest()
+    with RunLock(made.path), stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
+        try:
+            pool.run(FrozenRuns(made.runs().values(), trust, retries, view, stop), slots.variables, stop)
+        except KeyboardInterrupt:
+            pass  # a second Ctrl-C: the runs were ended at once, and the sweep is stopped as after the first
+        finally:
+            view.close()
+    return stop
