@@ -40,7 +40,7 @@ def run(surroundings: Surroundings, target: Callable[..., int], args: tuple[Any,
     os.environ.update(surroundings.variables)
     if surroundings.output is not None:
         _print_to(surroundings.output)
-    faulthandler.enable()  # a crash in C leaves its traceback in the output
+    faulthandler.enable(all_threads=False)  # a crash in C leaves its traceback in the output
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     sys.exit(target(*args))
 
