@@ -4,16 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-
-from hydra_plugins.runner_plugins.shipped import shipped_node
-
-ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=shipped_node("sweeper/grid"), provider="runner")
 
 
 class GridSweeper(Sweeper):
@@ -37,6 +32,8 @@ class GridSweeper(Sweeper):
         settings = Settings.model_validate(
             OmegaConf.to_container(OmegaConf.create({"_target_": f"{__name__}.GridSweeper", **self._settings}))
         )
+        assert self.hydra_context is not None
+        assert self.config is not None
         points = grid(arguments, settings, self.hydra_context.config_loader, first_seed=0)
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,17 +3,10 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
-
-from hydra_plugins.runner_plugins.shipped import shipped_node
-
-ConfigStore.instance().store(
-    group="hydra/launcher", name="local", node=shipped_node("launcher/local"), provider="runner"
-)
 
 
 class LocalLauncher(Launcher):

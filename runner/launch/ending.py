@@ -7,7 +7,7 @@ from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.runs.sweep_directory import SweepDirectory, number_of
-from runner.tracking.formatting import duration, number, table
+from runner.tracking.formatting import duration, number, short, table
 from runner.training.signals import StopRequest
 
 
@@ -44,7 +44,7 @@ def _table(runs: Sequence[RunDirectory], statuses: Sequence[Status], keys: Seque
         rows.append(
             [
                 f"{number_of(run.path):04d}",
-                *(own.get(key, "") for key in keys),
+                *(short(own.get(key, "")) for key in keys),
                 status.state,
                 "-" if status.best is None else number(status.best),
                 *(number(status.metrics[name]) if name in status.metrics else "-" for name in metrics),

@@ -4,12 +4,13 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from runner.config.compose import Composed
 from runner.cpus import allowed_cpus
 from runner.launch import pool
 from runner.launch.machine import usable_gpus
 from runner.launch.slots import Slots, divide, visible_gpus
 from runner.launch.view import SweepView
-from runner.launch.work import FrozenRuns
+from runner.launch.work import Runs, Source
 from runner.runs.lock import RunLock
 from runner.runs.sweep_directory import SweepDirectory
 from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
@@ -32,18 +33,29 @@ def share_out(n_jobs: int | Literal["auto"], num_runs: int, devices: Sequence[Ma
     return divide(n_jobs, num_runs, devices, gpus, allowed_cpus())
 
 
-def run_here(made: SweepDirectory, slots: Slots, retries: int, trust: Trust) -> StopRequest:
-    """Execute the runs of a sweep that are not over; return when they are, or a stop was requested, which it tells.
+def with_threads(composed: Composed, threads: int) -> Composed:
+    """The configuration of a run with its share of the processor, unless it says itself how many threads it takes.
+
+    The number is frozen with the rest: sums that other numbers of threads add up differ in the last bit.
+    """
+    device = composed.config["device"]
+    if device["threads"] is not None:
+        return composed
+    return Composed({**composed.config, "device": {**device, "threads": threads}}, composed.choices, composed.typed)
+
+
+def run_here(
+    made: SweepDirectory, source: Source, slots: Slots, retries: int, trust: Trust, view: SweepView
+) -> StopRequest:
+    """Execute runs of a sweep until there are no more, or a stop is requested, which is told.
 
     Raises:
         UserError: If another process runs the sweep.
     """
-    record = made.record()
-    view = SweepView(record.planned, record.keys)
     stop = StopRequest()
     with RunLock(made.path), stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
         try:
-            pool.run(FrozenRuns(made.runs().values(), trust, retries, view, stop), slots.variables, stop)
+            pool.run(Runs(source, trust, retries, view, stop), slots.variables, stop)
         except KeyboardInterrupt:
             pass  # a second Ctrl-C: the runs were ended at once, and the sweep is stopped as after the first
         finally:

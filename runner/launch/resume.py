@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 from runner.config.relaunch import relaunching
+from runner.config.sections.launching import AnyLauncher, OptunaSweeper
+from runner.config.shorthand import is_of_sweeps
 from runner.launch import pool
 from runner.launch.ending import conclude
-from runner.launch.local import run_here, share_out
-from runner.launch.work import OVER
+from runner.launch.local import run_here, share_out, with_threads
+from runner.launch.view import SweepView
+from runner.launch.work import OVER, AllAtOnce
 from runner.runs.rebuild import read_status
-from runner.runs.sweep_directory import SweepDirectory
+from runner.runs.sweep_directory import SweepDirectory, SweepRecord
 from runner.trust import Trust
 
 
@@ -25,14 +28,51 @@ def resume_sweep(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -
     """
     record = made.record()
     launcher = relaunching(record.launcher, record.sweeper, overrides)
+    trust.make_importable()
+    if record.points is None:
+        return _resume_study(made, record, launcher, trust)
     waiting = [run for run in made.runs().values() if read_status(run)[0].state not in OVER]
     if not waiting:
-        print(f"{made.path} is complete: {record.planned} runs, and nothing is left to train")
-        return 0
+        return _nothing_left(made, record)
     pool.warm_up()
     configs = [run.config() for run in waiting]
     for run, config in zip(waiting, configs, strict=True):
         trust.check(config, run.path)
     slots = share_out(launcher.n_jobs, len(waiting), [config["device"] for config in configs])
     print(f"resume   {made.path}: {len(waiting)} of {record.planned} runs are left, {slots.describe()}", flush=True)
-    return conclude(made, run_here(made, slots, launcher.retries, trust))
+    view = _view(made, record)
+    return conclude(made, run_here(made, AllAtOnce(waiting), slots, launcher.retries, trust, view))
+
+
+def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: AnyLauncher, trust: Trust) -> int:
+    from runner.config.compose import Composer
+    from runner.launch.study_sweep import Question, kept_places, source
+
+    settings = OptunaSweeper.model_validate(record.sweeper)
+    of_runs = [text for text in record.typed if not is_of_sweeps(text)]
+    question = Question.read(Composer(kept_places(made, trust.folders)), of_runs, settings)
+    left = record.planned - sum(read_status(run)[0].state in (*OVER, "failed") for run in made.runs().values())
+    if left <= 0:
+        return _nothing_left(made, record)
+    pool.warm_up(*(["runner.launch.study"] if settings.pruner != "none" else []))
+    first = question.check()
+    trust.check(first.config)
+    slots = share_out(launcher.n_jobs, left, [first.config["device"]])
+    print(f"resume   {made.path}: {left} of {record.planned} runs are left, {slots.describe()}", flush=True)
+    view = _view(made, record)
+    assert settings.objectives != "auto"
+    trials = source(made, question, settings.objectives, lambda one: with_threads(one, record.threads), view.say)
+    return conclude(made, run_here(made, trials, slots, launcher.retries, trust, view))
+
+
+def _view(made: SweepDirectory, record: SweepRecord) -> SweepView:
+    """What is shown, with the runs that are there already."""
+    view = SweepView(record.planned, record.keys)
+    for run in made.runs().values():
+        view.add(run)
+    return view
+
+
+def _nothing_left(made: SweepDirectory, record: SweepRecord) -> int:
+    print(f"{made.path} is complete: {record.planned} runs, and nothing is left to train")
+    return 0

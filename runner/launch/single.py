@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.config.compose import Composed
 from runner.errors import UserError
@@ -11,6 +11,9 @@ from runner.runs import provenance
 from runner.runs.directory import RunDirectory, create, timestamped
 from runner.training.signals import StopRequest
 from runner.trust import Trust
+
+if TYPE_CHECKING:
+    from runner.training.recorder import Judge
 
 
 def freeze(composed: Composed, wanted: Path | None = None) -> RunDirectory:
@@ -44,12 +47,18 @@ def require_device(config: Mapping[str, Any]) -> None:
     choose(config["device"]["kind"], config["device"]["precision"])
 
 
-def execute_here(run: RunDirectory, trust: Trust, stop: StopRequest, change: Callable[[], None] = lambda: None) -> int:
+def execute_here(
+    run: RunDirectory,
+    trust: Trust,
+    stop: StopRequest,
+    change: Callable[[], None] = lambda: None,
+    judge: "Judge | None" = None,
+) -> int:
     """Execute a run directory in this process, after a change of its configuration; give the exit code."""
     from runner.training.execute import execute
 
     try:
-        return execute(run, trust, stop, change).exit_code
+        return execute(run, trust, stop, change, judge).exit_code
     except UserError:
         raise
     except OSError as error:

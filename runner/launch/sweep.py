@@ -1,19 +1,21 @@
-"""``runner train -m``: every point is checked first, then all become run directories, and these are executed."""
+"""``runner train -m``: everything is checked first, then the runs get their directories and are executed."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from runner.config.compose import Composed, Composer
 from runner.config.launching import launching
-from runner.config.sections.launching import GridSweeper
+from runner.config.sections.launching import GridSweeper, Launching, OptunaSweeper
 from runner.config.shorthand import is_of_sweeps
 from runner.errors import UserError, UserErrors
 from runner.launch import pool
 from runner.launch.ending import conclude
-from runner.launch.local import run_here, share_out
+from runner.launch.local import run_here, share_out, with_threads
 from runner.launch.points import Point, differing, grid, values
 from runner.launch.single import freeze
+from runner.launch.slots import Slots
+from runner.launch.view import SweepView
+from runner.launch.work import AllAtOnce
 from runner.runs.directory import timestamped
 from runner.runs.status import now
 from runner.runs.sweep_directory import SweepDirectory, SweepRecord
@@ -24,47 +26,99 @@ def sweep(composer: Composer, typed: Sequence[str], dry_run: bool) -> int:
     """Make a sweep and run it; give the exit code: 1 if a run failed, 75 or 130 if it was stopped.
 
     Raises:
-        UserErrors: If any point is wrong; then none is started, and nothing is written.
+        UserErrors: If anything is wrong; then nothing is started or written.
     """
     settings = launching(composer, typed)
     of_runs = [text for text in typed if not is_of_sweeps(text)]
+    if isinstance(settings.sweeper, OptunaSweeper):
+        return _study(composer, typed, of_runs, settings, settings.sweeper, dry_run)
+    return _grid(composer, typed, of_runs, settings, settings.sweeper, dry_run)
+
+
+def _grid(
+    composer: Composer,
+    typed: Sequence[str],
+    of_runs: Sequence[str],
+    settings: Launching,
+    sweeper: GridSweeper,
+    dry_run: bool,
+) -> int:
     if not dry_run:
         pool.warm_up()
-    assert isinstance(settings.sweeper, GridSweeper)
-    points = _points(composer, of_runs, settings.sweeper)
+    points = _points(composer, of_runs, sweeper)
     composed = _compose_all(composer, points)
     keys = differing(points)
     if dry_run:
         print(_plan(points, keys))
         return 0
     slots = share_out(settings.launcher.n_jobs, len(points), [one.config["device"] for one in composed])
-    made = make_folder(Path(composed[0].config["output_root"]))
-    made.write(
-        SweepRecord(
-            created=now(),
-            typed=list(typed),
-            keys=keys,
-            planned=len(points),
-            points=points,
-            sweeper=settings.sweeper.model_dump(by_alias=True),
-            launcher={**settings.launcher.model_dump(by_alias=True), "n_jobs": len(slots.variables)},
-        )
-    )
+    made = _begin(composed[0], _record(typed, settings, slots, keys, len(points), points))
     for number, one in enumerate(composed):
         own = values(points[number])
         freeze(with_threads(one, slots.threads), made.place(number, [(key, own.get(key, "")) for key in keys]))
     print(f"sweep    {made.path}: {len(points)} runs, {slots.describe()}", flush=True)
-    stop = run_here(made, slots, settings.launcher.retries, composer.places.trust(everything=True))
-    return conclude(made, stop)
+    runs = AllAtOnce(made.runs().values())
+    trust, view = composer.places.trust(everything=True), SweepView(len(points), keys)
+    return conclude(made, run_here(made, runs, slots, settings.launcher.retries, trust, view))
 
 
-def make_folder(root: Path) -> SweepDirectory:
-    """A new sweep directory, ``root/DATE/TIME-sweep``; of two made at the same instant, each has its own.
+def _study(
+    composer: Composer,
+    typed: Sequence[str],
+    of_runs: Sequence[str],
+    settings: Launching,
+    sweeper: OptunaSweeper,
+    dry_run: bool,
+) -> int:
+    from runner.launch.study_sweep import Question, keep_conf, source  # optuna takes a while to import
+
+    pool.warm_up(*(["runner.launch.study"] if sweeper.pruner != "none" else []))
+    question = Question.read(composer, of_runs, sweeper)
+    first = question.check()
+    _refuse_run_dir(first)
+    objectives = question.objectives(first.config)
+    if dry_run:
+        print(f"{question.describe()}; nothing was started (--dry-run)")
+        return 0
+    slots = share_out(settings.launcher.n_jobs, question.num_runs, [first.config["device"]])
+    record = _record(typed, settings, slots, question.keys, question.num_runs, None)
+    record.sweeper["objectives"] = [objective.model_dump() for objective in objectives]
+    made = _begin(first, record)
+    keep_conf(made, composer.places)
+    print(f"sweep    {made.path}: {question.num_runs} runs, {slots.describe()}", flush=True)
+    view = SweepView(question.num_runs, question.keys)
+    trials = source(made, question, objectives, lambda one: with_threads(one, slots.threads), view.say)
+    trust = composer.places.trust(everything=True)
+    return conclude(made, run_here(made, trials, slots, settings.launcher.retries, trust, view))
+
+
+def _record(
+    typed: Sequence[str],
+    settings: Launching,
+    slots: Slots,
+    keys: list[str],
+    planned: int,
+    points: list[Point] | None,
+) -> SweepRecord:
+    return SweepRecord(
+        created=now(),
+        typed=list(typed),
+        keys=keys,
+        planned=planned,
+        points=points,
+        threads=slots.threads,
+        sweeper=settings.sweeper.model_dump(by_alias=True),
+        launcher={**settings.launcher.model_dump(by_alias=True), "n_jobs": len(slots.variables)},
+    )
+
+
+def _begin(first: Composed, record: SweepRecord) -> SweepDirectory:
+    """A new sweep directory, ``output_root/DATE/TIME-sweep``; of two made at the same instant, each has its own.
 
     Raises:
         UserError: If it cannot be made.
     """
-    wanted = timestamped(root, "sweep")
+    wanted = timestamped(Path(first.config["output_root"]), "sweep")
     number = 1
     try:
         wanted.parent.mkdir(parents=True, exist_ok=True)
@@ -76,22 +130,11 @@ def make_folder(root: Path) -> SweepDirectory:
             except FileExistsError:
                 number += 1
         made.runs_folder.mkdir()
+        made.write(record)
     except OSError as error:
-        raise UserError(
-            f"the sweep directory {wanted} cannot be made: {error.strerror}", fix="output_root=FOLDER"
-        ) from error
+        problem = f"the sweep directory {wanted} cannot be made: {error.strerror}"
+        raise UserError(problem, fix="output_root=FOLDER") from error
     return made
-
-
-def with_threads(composed: Composed, threads: int) -> Composed:
-    """The configuration of a run with its share of the processor, unless it says itself how many threads it takes.
-
-    The number is frozen with the rest: sums that other numbers of threads add up differ in the last bit.
-    """
-    device = composed.config["device"]
-    if device["threads"] is not None:
-        return composed
-    return Composed({**composed.config, "device": {**device, "threads": threads}}, composed.choices, composed.typed)
 
 
 def _points(composer: Composer, typed: Sequence[str], sweeper: GridSweeper) -> list[Point]:
@@ -110,14 +153,17 @@ def _compose_all(composer: Composer, points: Sequence[Point]) -> list[Composed]:
             composed.append(composer.compose(point))
         except UserErrors as found:
             errors |= {str(error): error for error in found.errors}
-    taken: Any = next((one.config["run_dir"] for one in composed if one.config["run_dir"] is not None), None)
-    if taken is not None:
-        errors["run_dir"] = UserError(
-            f"run_dir={taken} is one directory, and a sweep makes one for each run", fix="output_root=FOLDER"
-        )
     if errors:
         raise UserErrors(list(errors.values()))
+    _refuse_run_dir(composed[0])
     return composed
+
+
+def _refuse_run_dir(first: Composed) -> None:
+    taken = first.config["run_dir"]
+    if taken is not None:
+        problem = f"run_dir={taken} is one directory, and a sweep makes one for each run"
+        raise UserError(problem, fix="output_root=FOLDER")
 
 
 def _plan(points: Sequence[Point], keys: Sequence[str]) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from runner.runs.directory import RunDirectory
+from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.runs.sweep_directory import number_of
-from runner.tracking.formatting import duration, number
+from runner.tracking.formatting import duration, number, short
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -63,10 +64,10 @@ class SweepView:
         self._live: Live | None = None
         self._due = 0.0
 
-    def add(self, run: RunDirectory, status: Status) -> None:
+    def add(self, run: RunDirectory) -> None:
         """A run that the sweep has."""
-        values = run.values()
-        self._rows[number_of(run.path)] = Row({key: values.get(key, "") for key in self._keys}, status)
+        values, status = run.values(), read_status(run)[0]
+        self._rows[number_of(run.path)] = Row({key: short(values.get(key, "")) for key in self._keys}, status)
         self._paths[number_of(run.path)] = run
 
     def started(self, run: RunDirectory) -> None:
@@ -79,7 +80,7 @@ class SweepView:
         row = self._rows[number_of(run.path)]
         row.status, row.began = status, None
         if not self._fancy or status.state == "failed":
-            self._say(self._line(number_of(run.path), row, note))
+            self.say(self._line(number_of(run.path), row, note))
 
     def look(self) -> None:
         """Draw the table anew, now and then."""
@@ -114,7 +115,8 @@ class SweepView:
         more = [f"      {error[0]}"] if error and row.status.state == "failed" else []
         return "\n".join(["  ".join(filter(None, parts)) + (f"  {note}" if note else ""), *more])
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line that stays."""
         if self._live is not None:
             self._live.console.print(text, highlight=False, markup=False)
         else:

@@ -30,6 +30,8 @@ class SweepRecord:
     """How many runs the sweep has when it is complete."""
     points: list[list[str]] | None
     """The overrides of each run; None where a study chooses them one after the other."""
+    threads: int
+    """CPU threads of each run, where its configuration does not say."""
     sweeper: dict[str, Any] = field(default_factory=dict)
     """Settings of what chose, or chooses, the points."""
     launcher: dict[str, Any] = field(default_factory=dict)

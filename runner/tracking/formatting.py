@@ -16,6 +16,14 @@ def number(value: float) -> str:
     return f"{value:.0f}" if size >= 999.95 else f"{value:#.4g}"
 
 
+def short(value: str) -> str:
+    """A value as it was typed; a number that is not whole with four significant digits at the most."""
+    try:
+        return f"{float(value):.4g}" if not value.lstrip("+-").isdigit() else value
+    except ValueError:
+        return value
+
+
 def duration(seconds: float) -> str:
     """Two units at most: ``0.84 s``, ``12 s``, ``2 min 05 s``, ``1 h 02 min``, ``3 d 04 h``."""
     if seconds < 9.95:

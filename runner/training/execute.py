@@ -16,6 +16,7 @@ from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.tracking.console import Console
 from runner.training.loop import train
+from runner.training.recorder import Judge
 from runner.training.session import open_session
 from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, StopNow, StopRequest
 from runner.trust import Trust
@@ -34,7 +35,13 @@ class Outcome:
     status: Status
 
 
-def execute(run: RunDirectory, trust: Trust, stop: StopRequest, change: Callable[[], None] = lambda: None) -> Outcome:
+def execute(
+    run: RunDirectory,
+    trust: Trust,
+    stop: StopRequest,
+    change: Callable[[], None] = lambda: None,
+    judge: Judge | None = None,
+) -> Outcome:
     """Train what the directory says, from its newest checkpoint if it has one, until it is complete or asked to stop.
 
     Only one process executes a directory at a time. A failure is told in the log, in ``status.json`` and in the exit
@@ -45,6 +52,7 @@ def execute(run: RunDirectory, trust: Trust, stop: StopRequest, change: Callable
         trust: Whose code it may name.
         stop: Where a signal leaves its request; signals are listened to from here on at the latest.
         change: Called before anything is read, when no other process executes the directory any more.
+        judge: Asked after every epoch whether to go on.
 
     Raises:
         UserError: If another process executes the directory, it names code that is not trusted, or ``change`` refuses;
@@ -62,7 +70,7 @@ def execute(run: RunDirectory, trust: Trust, stop: StopRequest, change: Callable
             console.warn(lost)
         began, code = time.monotonic(), 1
         try:
-            code = _train(run, status, trust, lock, console, stop)
+            code = _train(run, status, trust, lock, console, stop, judge)
         except LostLockError as error:
             status.end("failed", str(error))
             console.close()
@@ -95,14 +103,26 @@ def execute(run: RunDirectory, trust: Trust, stop: StopRequest, change: Callable
     return Outcome(code, status)
 
 
-def _train(run: RunDirectory, status: Status, trust: Trust, lock: RunLock, console: Console, stop: StopRequest) -> int:
+def _train(
+    run: RunDirectory,
+    status: Status,
+    trust: Trust,
+    lock: RunLock,
+    console: Console,
+    stop: StopRequest,
+    judge: Judge | None,
+) -> int:
     try:
         with ExitStack() as opened:
             with stop.at_once():
-                session = opened.enter_context(open_session(run, status, trust, lock, console))
+                session = opened.enter_context(open_session(run, status, trust, lock, console, judge))
                 progress, scores = session.restore()
             train(session.parts, session.plan, progress, scores, session.recorder, stop)
             with stop.at_once():
+                if not session.plan.fulfilled(progress):
+                    status.end("pruned")
+                    console.note(f"pruned   after epoch {progress.epoch}: the study has better ones")
+                    return 0
                 session.finish(progress)
     except StopNow:
         status.end("interrupted")

@@ -55,6 +55,8 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
         recorder.end_epoch(progress, is_best)
         if plan.save_after_epoch(progress):
             recorder.save(progress, scores)
+        if recorder.is_hopeless(progress):
+            return
 
 
 def train_step(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -25,6 +25,17 @@ FORMAT = 1
 """Version of the checkpoint's layout."""
 
 
+class Judge(Protocol):
+    """Decides after every epoch whether a run goes on: in a study, the others are what it is judged by."""
+
+    metric: str
+    """What is judged, such as ``val/accuracy``; ``monitor``: the run's own."""
+
+    def is_hopeless(self, epoch: int, epochs: int, value: float) -> bool:
+        """Whether to end the run, after so many epochs of those planned, with this value of the metric."""
+        ...
+
+
 class Recorder:
     """The loop's only way to the disk and the terminal; each method is one line of the loop."""
 
@@ -37,6 +48,7 @@ class Recorder:
         saver: BackgroundSaver,
         status: Status,
         pictures: Pictures,
+        judge: Judge | None = None,
     ) -> None:
         self.run = run
         self.parts = parts
@@ -45,6 +57,7 @@ class Recorder:
         self.saver = saver
         self.status = status
         self.pictures = pictures
+        self.judge = judge
         self._num_batches = len(parts.splits.train)
         self._columns = _columns(parts)
         self._saved_at = time.monotonic()
@@ -138,6 +151,14 @@ class Recorder:
         self.status.epoch, self.status.step = progress.epoch, progress.step
         self.status.epoch_seconds = round(self._saved_at - self._epoch_started, 3) if progress.batch else 0.0
         self._write_status()
+
+    def is_hopeless(self, progress: Progress) -> bool:
+        """Whether the run is to end although there is something left to train."""
+        if self.judge is None or self.plan.fulfilled(progress):
+            return False
+        metric = self.plan.monitor.metric if self.judge.metric == "monitor" else self.judge.metric
+        value = flatten(progress.results)[metric]
+        return self.judge.is_hopeless(progress.epoch, self.plan.epochs, value)
 
     def _write_status(self) -> None:
         """Note how far the run is. Not flushed: after a power cut the status is made anew from the checkpoints."""

@@ -23,7 +23,7 @@ from runner.training.parts import Parts
 from runner.training.pictures import Pictures
 from runner.training.progress import Plan, Progress
 from runner.training.randomness import restore_generators
-from runner.training.recorder import Recorder, flatten
+from runner.training.recorder import Judge, Recorder, flatten
 from runner.training.scores import Scores
 from runner.training.signature import signature_of
 from runner.training.start import start_from_file
@@ -101,7 +101,9 @@ class Session:
 
 
 @contextmanager
-def open_session(run: RunDirectory, status: Status, trust: Trust, lock: RunLock, console: Console) -> Iterator[Session]:
+def open_session(
+    run: RunDirectory, status: Status, trust: Trust, lock: RunLock, console: Console, judge: Judge | None = None
+) -> Iterator[Session]:
     """Build what a run directory describes, which ``trust`` has checked; the event file is closed at the end.
 
     Raises:
@@ -127,7 +129,7 @@ def open_session(run: RunDirectory, status: Status, trust: Trust, lock: RunLock,
     status.epochs, status.monitor = plan.epochs, plan.monitor.metric
     try:
         with BackgroundSaver(store, lock.check) as saver:
-            recorder = Recorder(run, parts, plan, tracker, saver, status, pictures)
+            recorder = Recorder(run, parts, plan, tracker, saver, status, pictures, judge)
             yield Session(run, config, parts, plan, tracker, saver, recorder)
     finally:
         tracker.close()

@@ -13,6 +13,7 @@ RECORD = SweepRecord(
     keys=["optimizer.lr"],
     planned=2,
     points=[["optimizer.lr=0.1", "epochs=2"], ["optimizer.lr=0.01", "epochs=2"]],
+    threads=1,
     sweeper={"_target_": "hydra_plugins.runner_plugins.grid.GridSweeper"},
     launcher={"n_jobs": 2},
 )

@@ -1,0 +1,149 @@
+"""A sweep whose points a study chooses: its beginning, and going on with it."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.config.compose import Composed, Composer
+from runner.config.paths import Places
+from runner.config.sections.launching import Objective, OptunaSweeper
+from runner.errors import UserError, UserErrors, nearest
+from runner.launch import pool
+from runner.launch.machine import figures
+from runner.launch.points import params, parsed
+from runner.launch.spaces import Space, spaces
+from runner.launch.study import Study, planned
+from runner.launch.trials import Trials
+from runner.runs.sweep_directory import SweepDirectory
+from runner.tracking.formatting import table
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a study is asked.
+
+    Args:
+        settings: Of the sweeper.
+        spaces: What is chosen from, by key.
+        fixed: The overrides that all runs have.
+        composer: Composes a run.
+    """
+
+    settings: OptunaSweeper
+    spaces: Mapping[str, Space]
+    fixed: Sequence[str]
+    composer: Composer
+
+    @classmethod
+    def read(cls, composer: Composer, typed: Sequence[str], settings: OptunaSweeper) -> "Question":
+        """The question in what was typed for the runs.
+
+        Raises:
+            UserErrors: If something cannot be read, or there is nothing to choose.
+        """
+        found, fixed = spaces(parsed([*params(settings), *typed], composer.loader))
+        if not found:
+            raise UserError(
+                "a study has nothing to choose from",
+                expected="a range or options for a key, here or in sweeper.params",
+                fix="'optimizer.lr=tag(log,interval(1e-4,1e-1))' or model=mlp,lenet",
+            )
+        if "seed" in found and settings.seeds is not None:
+            raise UserError(f"seeds={settings.seeds} and a range of seeds: a trial has several seeds, or chooses one")
+        return cls(settings, found, fixed, composer)
+
+    @property
+    def num_runs(self) -> int:
+        """How many runs there are when all trials are complete."""
+        distributions = {key: space.distribution for key, space in self.spaces.items()}
+        return planned(self.settings, distributions) * (self.settings.seeds or 1)
+
+    @property
+    def keys(self) -> list[str]:
+        """What differs between the runs."""
+        return [*self.spaces, *(["seed"] if self.settings.seeds is not None else [])]
+
+    def check(self) -> Composed:
+        """Compose a run at every end of every range and for every option; the first of them.
+
+        Raises:
+            UserErrors: With every mistake that shows there.
+        """
+        first = {key: space.edges()[0] for key, space in self.spaces.items()}
+        composed: list[Composed] = []
+        errors: dict[str, UserError] = {}
+        for key, space in self.spaces.items():
+            for edge in space.edges():
+                point = [other.override(first[name]) for name, other in self.spaces.items() if name != key]
+                try:
+                    composed.append(self.composer.compose([*self.fixed, *point, space.override(edge)]))
+                except UserErrors as found:
+                    errors |= {str(error): error for error in found.errors}
+        if errors:
+            raise UserErrors(list(errors.values()))
+        return composed[0]
+
+    def objectives(self, config: Mapping[str, Any]) -> list[Objective]:
+        """What is optimised, with the directions.
+
+        Args:
+            config: Of one of the runs.
+
+        Raises:
+            UserError: If the runs come to no such figure, or it cannot be pruned by.
+        """
+        known, higher = pool.ask(figures, config)
+        wanted = self.settings.objectives
+        if wanted == "auto":
+            return [Objective(metric="monitor", direction="maximize" if higher else "minimize")]
+        choices = [*known, "seconds"]
+        for objective in wanted:
+            is_of_a_class = objective.metric.partition("/")[2].startswith("dice_")
+            if objective.metric not in choices and not is_of_a_class:
+                raise UserError(
+                    f"sweeper.objectives: {objective.metric} is no figure of these runs",
+                    expected=", ".join(choices),
+                    nearest=nearest(objective.metric, choices),
+                )
+        if self.settings.pruner != "none" and (len(wanted) > 1 or not wanted[0].metric.startswith(("val/", "train/"))):
+            raise UserError(
+                f"sweeper.pruner={self.settings.pruner} judges by one figure that is there after every epoch",
+                expected="one objective, of the training or the validation split",
+                fix="sweeper.pruner=none",
+            )
+        return list(wanted)
+
+    def describe(self) -> str:
+        """What is chosen from, as a table."""
+        rows = [[key, space.describe()] for key, space in self.spaces.items()]
+        return "\n".join([*table(["key", "chosen from"], rows), "", f"{self.num_runs} runs"])
+
+
+def source(
+    made: SweepDirectory,
+    question: Question,
+    objectives: Sequence[Objective],
+    with_threads: Callable[[Composed], Composed],
+    say: Callable[[str], None],
+) -> Trials:
+    """The runs of a study, from its journal on."""
+    distributions = {key: space.distribution for key, space in question.spaces.items()}
+    study = Study(made.journal, question.settings, objectives, distributions)
+
+    def compose(point: Sequence[str]) -> Composed:
+        return with_threads(question.composer.compose(point))
+
+    return Trials(made, study, question.settings, objectives, question.spaces, compose, question.fixed, say)
+
+
+def keep_conf(made: SweepDirectory, places: Places) -> None:
+    """Copy the configuration files into the sweep: later points are composed from what they are now."""
+    for number, folder in enumerate(places.conf_dirs):
+        shutil.copytree(folder, made.path / "conf" / str(number), ignore=shutil.ignore_patterns("*.pyc", "__pycache__"))
+
+
+def kept_places(made: SweepDirectory, import_paths: Sequence[Any]) -> Places:
+    """The configuration files that ``keep_conf`` copied."""
+    folders = sorted((made.path / "conf").iterdir(), key=lambda folder: int(folder.name))
+    return Places(tuple(folder.resolve() for folder in folders), tuple(import_paths))

@@ -1,0 +1,153 @@
+"""The trials of a study as runs of a sweep, each asked for when a slot is free, so that none waits for another."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from statistics import fmean
+
+from runner.config.compose import Composed
+from runner.config.sections.launching import Objective, OptunaSweeper
+from runner.errors import UserError
+from runner.launch.judge import StudyJudge
+from runner.launch.single import freeze
+from runner.launch.spaces import Space
+from runner.launch.study import Study
+from runner.launch.work import OVER
+from runner.runs.directory import RunDirectory
+from runner.runs.lock import is_held
+from runner.runs.rebuild import read_status
+from runner.runs.status import Status
+from runner.runs.sweep_directory import SweepDirectory, number_of
+from runner.tracking.formatting import short
+
+
+class Trials:
+    """Where the runs of a study come from.
+
+    A trial is one run, or one for each of some seeds, which it is judged by together. Run ``n`` is that of trial
+    ``n // seeds``, so that numbers are the same whichever process, or machine, makes the run.
+
+    Args:
+        made: The sweep.
+        study: Its study.
+        settings: Of the sweeper.
+        objectives: What is optimised.
+        spaces: What is chosen from, by key.
+        compose: Gives the configuration of overrides, with the threads of a run in it.
+        fixed: The overrides that all runs have.
+        say: Told in a line what could not be run.
+    """
+
+    def __init__(
+        self,
+        made: SweepDirectory,
+        study: Study,
+        settings: OptunaSweeper,
+        objectives: Sequence[Objective],
+        spaces: Mapping[str, Space],
+        compose: Callable[[Sequence[str]], Composed],
+        fixed: Sequence[str],
+        say: Callable[[str], None],
+    ) -> None:
+        self._made = made
+        self._study = study
+        self._settings = settings
+        self._objectives = objectives
+        self._spaces = spaces
+        self._compose = compose
+        self._fixed = fixed
+        self._say = say
+        self._num_seeds = settings.seeds or 1
+        self._to_adopt = study.unfinished()
+        self._ready: list[RunDirectory] = []
+
+    def more(self) -> Sequence[RunDirectory]:
+        """The runs of a trial that was interrupted, or else of a new one."""
+        ready, self._ready = self._ready, []
+        while not ready and self._to_adopt:
+            ready = self._adopted(self._to_adopt.pop(0))
+        while not ready and (trial := self._study.ask()) is not None:
+            ready = self._frozen(trial.number, self._first_seeds)
+        return ready
+
+    def judge(self, run: RunDirectory) -> StudyJudge | None:
+        """The study's pruner, for the run that stands for its trial: the first of its seeds."""
+        if self._settings.pruner == "none" or number_of(run.path) % self._num_seeds:
+            return None
+        number = number_of(run.path) // self._num_seeds
+        return StudyJudge(self._made.journal, number, self._objectives[0].metric, self._settings)
+
+    def ended(self, run: RunDirectory, status: Status) -> None:
+        """Tell the study, when all runs of the trial are over."""
+        trial = number_of(run.path) // self._num_seeds
+        if status.state == "pruned":
+            self._study.prune(trial)
+        elif status.state == "failed":
+            self._study.fail(trial)
+        elif len(self._runs_of(trial)) < self._num_seeds:
+            self._ready += self._frozen(trial, range(1, self._num_seeds))
+        else:
+            self._tell(trial)
+
+    @property
+    def _first_seeds(self) -> range:
+        """The seeds that a trial begins with: where it may be pruned, its first alone, which is judged."""
+        return range(self._num_seeds if self._settings.pruner == "none" else 1)
+
+    def _tell(self, trial: int) -> None:
+        statuses = [read_status(run)[0] for run in self._runs_of(trial)]
+        if len(statuses) < self._num_seeds or any(status.state != "completed" for status in statuses):
+            return
+        values = [fmean(value_of(status, objective.metric) for status in statuses) for objective in self._objectives]
+        self._study.tell(trial, values)
+
+    def _runs_of(self, trial: int) -> list[RunDirectory]:
+        numbers = range(trial * self._num_seeds, (trial + 1) * self._num_seeds)
+        found = self._made.runs()
+        return [found[number] for number in numbers if number in found]
+
+    def _adopted(self, trial: int) -> list[RunDirectory]:
+        """What is left to run of a trial that a process has begun and left."""
+        begun = max(len(self._first_seeds), len(self._runs_of(trial)))
+        runs = self._frozen(trial, range(begun))
+        over = [read_status(run)[0].state in OVER for run in runs]
+        if runs and all(over):
+            self.ended(runs[0], read_status(runs[0])[0])
+        return [run for run, is_over in zip(runs, over, strict=True) if not (is_over or is_held(run.path))]
+
+    def _frozen(self, trial: int, seeds: range) -> list[RunDirectory]:
+        """The run directories of a trial, made as far as they are not there; none where it cannot be composed."""
+        there = {number_of(run.path): run for run in self._runs_of(trial)}
+        numbers = [(trial * self._num_seeds + seed, seed) for seed in seeds]
+        try:
+            return [there.get(number) or self._made_run(trial, number, seed) for number, seed in numbers]
+        except UserError as error:
+            self._study.fail(trial)
+            self._say(f"trial {trial} cannot be run: {error}")
+            return []
+
+    def _made_run(self, trial: int, number: int, seed: int) -> RunDirectory:
+        params = self._study.trial(trial).params
+        values = [(key, short(str(value))) for key, value in params.items()]
+        chosen = [self._spaces[key].override(value) for key, value in params.items()]
+        if self._settings.seeds is not None:
+            values.append(("seed", str(self._first_seed + seed)))
+            chosen.append(f"seed={self._first_seed + seed}")
+        return freeze(self._compose([*self._fixed, *chosen]), self._made.place(number, values))
+
+    @cached_property
+    def _first_seed(self) -> int:
+        return int(self._compose(self._fixed).config["seed"])
+
+
+def value_of(status: Status, metric: str) -> float:
+    """What a complete run came to; NaN where it has no such figure.
+
+    Args:
+        status: Of the run.
+        metric: ``monitor``, the best value of the run's monitored metric; ``seconds``; or a figure of the best epoch or
+            of the test split, such as ``val/f1``.
+    """
+    if metric == "monitor":
+        return math.nan if status.best is None else status.best
+    return status.seconds if metric == "seconds" else status.metrics.get(metric, math.nan)
