@@ -35,7 +35,7 @@ class StudyJudge:
             self._trial = reported(self.journal, self.number, self.settings, epochs)
         if epoch not in self._told():
             self._trial.report(value, epoch)
-        return self._trial.should_prune()
+        return bool(self._trial.should_prune())
 
     def _told(self) -> set[int]:
         """The epochs that were reported, before an interruption too."""

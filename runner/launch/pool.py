@@ -23,7 +23,9 @@ from runner.training.signals import StopRequest
 
 _LOOK_EVERY_S = 0.25
 _SERVER_IS_GONE = 255  # what Python gives for the exit code of a process then, although the process may go on
+_PRELOADED = "runner.launch.preload"
 _server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload([_PRELOADED])
 
 T = TypeVar("T")
 
@@ -57,8 +59,8 @@ class Work(Protocol):
 
 
 def warm_up(*modules: str) -> None:
-    """Let the server begin to import: what comes meanwhile costs no time."""
-    _server.set_forkserver_preload(["runner.launch.preload", *modules])
+    """Let the server begin to import, these modules too: what comes meanwhile costs no time."""
+    _server.set_forkserver_preload([_PRELOADED, *modules])
     forkserver.ensure_running()
 
 

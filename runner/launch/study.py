@@ -137,7 +137,8 @@ def sampler(settings: OptunaSweeper, distributions: Mapping[str, BaseDistributio
     if settings.sampler == "random":
         return RandomSampler(seed)
     if settings.sampler == "grid":
-        return GridSampler(grid_of(distributions), seed)
+        # Trial n has point n of the shuffled grid, so every trial has to shuffle it alike.
+        return GridSampler(grid_of(distributions), settings.sampler_seed or 0)
     if settings.sampler == "cmaes":
         return CmaEsSampler(n_startup_trials=max(1, startup), seed=seed)
     if settings.sampler == "gp":
