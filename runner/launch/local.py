@@ -11,8 +11,6 @@ from runner.launch.machine import usable_gpus
 from runner.launch.slots import Slots, divide, visible_gpus
 from runner.launch.view import SweepView
 from runner.launch.work import Runs, Source
-from runner.runs.lock import RunLock
-from runner.runs.sweep_directory import SweepDirectory
 from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
 from runner.trust import Trust
 
@@ -44,16 +42,10 @@ def with_threads(composed: Composed, threads: int) -> Composed:
     return Composed({**composed.config, "device": {**device, "threads": threads}}, composed.choices, composed.typed)
 
 
-def run_here(
-    made: SweepDirectory, source: Source, slots: Slots, retries: int, trust: Trust, view: SweepView
-) -> StopRequest:
-    """Execute runs of a sweep until there are no more, or a stop is requested, which is told.
-
-    Raises:
-        UserError: If another process runs the sweep.
-    """
+def run_here(source: Source, slots: Slots, retries: int, trust: Trust, view: SweepView) -> StopRequest:
+    """Execute runs until there are no more, or a stop is requested, which is told."""
     stop = StopRequest()
-    with RunLock(made.path), stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
+    with stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
         try:
             pool.run(Runs(source, trust, retries, view, stop), slots.variables, stop)
         except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from runner.launch.ending import conclude
 from runner.launch.local import run_here, share_out, with_threads
 from runner.launch.view import SweepView
 from runner.launch.work import OVER, AllAtOnce
+from runner.runs.lock import RunLock
 from runner.runs.rebuild import read_status
 from runner.runs.sweep_directory import SweepDirectory, SweepRecord
 from runner.trust import Trust
@@ -29,8 +30,13 @@ def resume_sweep(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -
     record = made.record()
     launcher = relaunching(record.launcher, record.sweeper, overrides)
     trust.make_importable()
-    if record.points is None:
-        return _resume_study(made, record, launcher, trust)
+    with RunLock(made.path):
+        if record.points is None:
+            return _resume_study(made, record, launcher, trust)
+        return _resume_grid(made, record, launcher, trust)
+
+
+def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: AnyLauncher, trust: Trust) -> int:
     waiting = [run for run in made.runs().values() if read_status(run)[0].state not in OVER]
     if not waiting:
         return _nothing_left(made, record)
@@ -41,7 +47,7 @@ def resume_sweep(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -
     slots = share_out(launcher.n_jobs, len(waiting), [config["device"] for config in configs])
     print(f"resume   {made.path}: {len(waiting)} of {record.planned} runs are left, {slots.describe()}", flush=True)
     view = _view(made, record)
-    return conclude(made, run_here(made, AllAtOnce(waiting), slots, launcher.retries, trust, view))
+    return conclude(made, run_here(AllAtOnce(waiting), slots, launcher.retries, trust, view))
 
 
 def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: AnyLauncher, trust: Trust) -> int:
@@ -62,7 +68,7 @@ def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: AnyLaunch
     view = _view(made, record)
     assert settings.objectives != "auto"
     trials = source(made, question, settings.objectives, lambda one: with_threads(one, record.threads), view.say)
-    return conclude(made, run_here(made, trials, slots, launcher.retries, trust, view))
+    return conclude(made, run_here(trials, slots, launcher.retries, trust, view))
 
 
 def _view(made: SweepDirectory, record: SweepRecord) -> SweepView:

@@ -85,17 +85,22 @@ class Study:
 
     def tell(self, number: int, values: Sequence[float]) -> None:
         """What a trial came to; numbers that are not finite are a failure."""
-        if not all(map(math.isfinite, values)):
-            return self.fail(number)
-        self._study.tell(number, list(values), skip_if_finished=True)
+        if all(map(math.isfinite, values)):
+            self._tell(number, TrialState.COMPLETE, values)
+        else:
+            self.fail(number)
 
     def fail(self, number: int) -> None:
         """A trial that came to nothing."""
-        self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        self._tell(number, TrialState.FAIL)
 
     def prune(self, number: int) -> None:
         """A trial that was ended early."""
-        self._study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
+        self._tell(number, TrialState.PRUNED)
+
+    def _tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
+        self._study.sampler = RandomSampler()  # that of a grid would stop a loop of Optuna's, which is not there
+        self._study.tell(number, values, state, skip_if_finished=True)
 
 
 def planned(settings: OptunaSweeper, distributions: Mapping[str, BaseDistribution]) -> int:

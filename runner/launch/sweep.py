@@ -17,6 +17,7 @@ from runner.launch.slots import Slots
 from runner.launch.view import SweepView
 from runner.launch.work import AllAtOnce
 from runner.runs.directory import timestamped
+from runner.runs.lock import RunLock
 from runner.runs.status import now
 from runner.runs.sweep_directory import SweepDirectory, SweepRecord
 from runner.tracking.formatting import table
@@ -57,9 +58,10 @@ def _grid(
         own = values(points[number])
         freeze(with_threads(one, slots.threads), made.place(number, [(key, own.get(key, "")) for key in keys]))
     print(f"sweep    {made.path}: {len(points)} runs, {slots.describe()}", flush=True)
-    runs = AllAtOnce(made.runs().values())
     trust, view = composer.places.trust(everything=True), SweepView(len(points), keys)
-    return conclude(made, run_here(made, runs, slots, settings.launcher.retries, trust, view))
+    with RunLock(made.path):
+        runs = AllAtOnce(made.runs().values())
+        return conclude(made, run_here(runs, slots, settings.launcher.retries, trust, view))
 
 
 def _study(
@@ -87,9 +89,10 @@ def _study(
     keep_conf(made, composer.places)
     print(f"sweep    {made.path}: {question.num_runs} runs, {slots.describe()}", flush=True)
     view = SweepView(question.num_runs, question.keys)
-    trials = source(made, question, objectives, lambda one: with_threads(one, slots.threads), view.say)
     trust = composer.places.trust(everything=True)
-    return conclude(made, run_here(made, trials, slots, settings.launcher.retries, trust, view))
+    with RunLock(made.path):
+        trials = source(made, question, objectives, lambda one: with_threads(one, slots.threads), view.say)
+        return conclude(made, run_here(trials, slots, settings.launcher.retries, trust, view))
 
 
 def _record(

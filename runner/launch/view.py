@@ -61,26 +61,32 @@ class SweepView:
         self._keys = keys
         self._rows: dict[int, Row] = {}
         self._paths: dict[int, RunDirectory] = {}
+        self._num_ended = 0
         self._live: Live | None = None
         self._due = 0.0
 
     def add(self, run: RunDirectory) -> None:
         """A run that the sweep has."""
-        values, status = run.values(), read_status(run)[0]
-        self._rows[number_of(run.path)] = Row({key: short(values.get(key, "")) for key in self._keys}, status)
-        self._paths[number_of(run.path)] = run
+        values, status, one = run.values(), read_status(run)[0], number_of(run.path)
+        if one not in self._rows:
+            self._num_ended += status.state in ("completed", "pruned")  # before this process began
+        self._rows[one] = Row({key: short(values.get(key, "")) for key in self._keys}, status)
+        self._paths[one] = run
 
     def started(self, run: RunDirectory) -> None:
         """A process executes it now."""
         row = self._rows[number_of(run.path)]
         row.began, row.epoch_then = time.monotonic(), row.status.epoch
 
-    def ended(self, run: RunDirectory, status: Status, note: str = "") -> None:
-        """Its process has ended; a note on what follows, such as another attempt."""
-        row = self._rows[number_of(run.path)]
+    def ended(self, run: RunDirectory, status: Status, again: str = "") -> None:
+        """Its process has ended; ``again`` says which further attempt it waits for, if it does."""
+        one = number_of(run.path)
+        row = self._rows[one]
         row.status, row.began = status, None
+        if not again:
+            self._num_ended += 1
         if not self._fancy or status.state == "failed":
-            self.say(self._line(number_of(run.path), row, note))
+            self.say(self._line(one, row, again))
 
     def look(self) -> None:
         """Draw the table anew, now and then."""
@@ -101,8 +107,7 @@ class SweepView:
 
     def _line(self, one: int, row: Row, note: str) -> str:
         settings = "  ".join(f"{key}={value}" for key, value in row.values.items())
-        ended = sum(row.status.state in ("completed", "failed", "pruned") for row in self._rows.values())
-        count = f"{ended:>{len(str(self._planned))}}/{self._planned}"
+        count = f"{self._num_ended:>{len(str(self._planned))}}/{self._planned}"
         parts = [
             f"{one:04d}",
             count,

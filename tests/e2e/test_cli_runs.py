@@ -421,39 +421,3 @@ def test_a_users_model_that_cannot_take_the_samples_is_told_with_its_line(picky:
     line = 1 + PICKY_MODEL.splitlines().index("        return super().forward(images)")
     assert f"picky.py, line {line}, in forward)\n" in told
     assert status_of(picky.folder / "failed")["state"] == "failed"
-
-
-def test_a_failing_point_of_a_sweep_does_not_stop_the_others(picky: CommandLine) -> None:
-    done = picky("train", "-m", "model=picky", "model.width=8,13,16", "epochs=1", "data.batch_size=200")
-    assert done.returncode == 1
-    (sweep,) = (picky.folder / "outputs").glob("*/*")
-    runs = sorted((sweep / "runs").iterdir())
-    assert runs == picky.runs()
-    assert [run.name for run in runs] == ["0000-width-8", "0001-width-13", "0002-width-16"]
-    assert [status_of(run)["state"] for run in runs] == ["completed", "failed", "completed"]
-    assert [
-        [f"model.width={width}" in (run / "overrides.yaml").read_text() for width in (8, 13, 16)] for run in runs
-    ] == [
-        [True, False, False],
-        [False, True, False],
-        [False, False, True],
-    ]
-    header, *rows = (line.split() for line in done.stdout.splitlines()[-4:])
-    assert header[:3] == ["run", "model.width", "state"]
-    assert [row[:3] for row in rows] == [
-        ["0000", "8", "completed"],
-        ["0001", "13", "failed"],
-        ["0002", "16", "completed"],
-    ]
-
-
-def test_a_sweep_runs_every_combination(runner: CommandLine) -> None:
-    done = runner("train", "-m", "optimizer.lr=0.1,0.01", "seed=0,1", "max_steps=1", *TINY)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert [run.name for run in runner.runs()] == [
-        "0000-lr-0.1-seed-0",
-        "0001-lr-0.1-seed-1",
-        "0002-lr-0.01-seed-0",
-        "0003-lr-0.01-seed-1",
-    ]
-    assert {run.parents[1] for run in runner.runs()} == set((runner.folder / "outputs").glob("*/*"))
