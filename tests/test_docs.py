@@ -21,8 +21,9 @@ from runner.config.catalogue import groups, root_settings, settings
 from runner.config.compose import Composer
 from runner.config.fit import METRICS
 from runner.config.paths import Places, shipped_conf
+from runner.config.shorthand import written_out
 from runner.errors import UserError
-from runner.launch.sweep import split
+from runner.launch.sweep import sweep
 from runner.runs.directory import RunDirectory, create
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,13 +118,12 @@ def test_train_command_composes_or_is_refused_with_the_message_shown(shown: Show
     if "--help" in words:
         assert main(["train", "--help"]) == 0
         return
-    overrides = [word for word in words if not word.startswith("-") and "=" in word]
-    loader = Composer(SHIPPED).loader
-    points = split(overrides, loader) if "-m" in words else [overrides]
-    assert len(points) == 1 or "-m" in words
+    overrides = written_out([word for word in words if not word.startswith("-") and "=" in word])
 
     def compose(places: Places) -> str | None:
-        return refusal(lambda: [Composer(places).compose(point) for point in points])
+        composer = Composer(places)
+        is_sweep = "-m" in words
+        return refusal(lambda: sweep(composer, overrides, dry_run=True) if is_sweep else composer.compose(overrides))
 
     if refusal_shown(shown):  # which a reader sees who has no options of their own
         assert compose(SHIPPED) == refusal_shown(shown)
@@ -251,7 +251,7 @@ def test_options_and_keys_named_in_the_text_exist(page: Path) -> None:
     options = {group.name: {option.name for option in group.options} for group in groups(SHIPPED)}
     for _, file, _ in EXAMPLES:
         if file.startswith("conf/"):
-            _, group, name = file.removesuffix(".yaml").split("/")
+            group, _, name = file.removeprefix("conf/").removesuffix(".yaml").rpartition("/")
             options[group].add(name)
     keys = {"model.depth"} | {setting.key for setting in root_settings(SHIPPED)}
     for file in shipped_conf().glob("*/*.yaml"):

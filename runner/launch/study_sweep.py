@@ -16,7 +16,7 @@ from runner.launch.spaces import Space, spaces
 from runner.launch.study import Study, planned
 from runner.launch.trials import Trials
 from runner.runs.sweep_directory import SweepDirectory
-from runner.tracking.formatting import table
+from runner.tracking.formatting import counted, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Question:
     def describe(self) -> str:
         """What is chosen from, as a table."""
         rows = [[key, space.describe()] for key, space in self.spaces.items()]
-        return "\n".join([*table(["key", "chosen from"], rows), "", f"{self.num_runs} runs"])
+        return "\n".join([*table(["key", "chosen from"], rows), "", counted(self.num_runs)])
 
 
 def source(

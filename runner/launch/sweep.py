@@ -20,7 +20,7 @@ from runner.runs.directory import timestamped
 from runner.runs.lock import RunLock
 from runner.runs.status import now
 from runner.runs.sweep_directory import SweepDirectory, SweepRecord
-from runner.tracking.formatting import table
+from runner.tracking.formatting import counted, table
 
 
 def sweep(composer: Composer, typed: Sequence[str], dry_run: bool) -> int:
@@ -57,7 +57,7 @@ def _grid(
     for number, one in enumerate(composed):
         own = values(points[number])
         freeze(with_threads(one, slots.threads), made.place(number, [(key, own.get(key, "")) for key in keys]))
-    print(f"sweep    {made.path}: {len(points)} runs, {slots.describe()}", flush=True)
+    print(f"sweep    {made.path}: {counted(len(points))}, {slots.describe()}", flush=True)
     trust, view = composer.places.trust(everything=True), SweepView(len(points), keys)
     with RunLock(made.path):
         runs = AllAtOnce(made.runs().values())
@@ -87,7 +87,7 @@ def _study(
     record.sweeper["objectives"] = [objective.model_dump() for objective in objectives]
     made = _begin(first, record)
     keep_conf(made, composer.places)
-    print(f"sweep    {made.path}: {question.num_runs} runs, {slots.describe()}", flush=True)
+    print(f"sweep    {made.path}: {counted(question.num_runs)}, {slots.describe()}", flush=True)
     view = SweepView(question.num_runs, question.keys)
     trust = composer.places.trust(everything=True)
     with RunLock(made.path):
@@ -172,4 +172,4 @@ def _refuse_run_dir(first: Composed) -> None:
 def _plan(points: Sequence[Point], keys: Sequence[str]) -> str:
     """The runs of a sweep as a table."""
     rows = [[f"{number:04d}", *(values(point).get(key, "") for key in keys)] for number, point in enumerate(points)]
-    return "\n".join([*table(["run", *keys], rows), "", f"{len(points)} runs; nothing was started (--dry-run)"])
+    return "\n".join([*table(["run", *keys], rows), "", f"{counted(len(points))}; nothing was started (--dry-run)"])

@@ -16,6 +16,11 @@ def number(value: float) -> str:
     return f"{value:.0f}" if size >= 999.95 else f"{value:#.4g}"
 
 
+def counted(number: int, what: str = "run") -> str:
+    """``1 run``, ``1,200 runs``."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def short(value: str) -> str:
     """A value as it was typed; a number that is not whole with four significant digits at the most."""
     try:
