@@ -17,7 +17,10 @@ COMMANDS = {
     "export": "weights or a whole program for other tools",
     "data": "sizes, classes, shapes and a picture of the samples, without training",
     "summary": "layers, shapes, parameters and memory of a model, without training",
-    "ls": "the runs: state, progress, best value",
+    "ls": "the runs and sweeps: state, progress, best value",
+    "compare": "runs side by side: what differs between them, and what came of it",
+    "report": "runs as one page of curves, tables and pictures, for a browser",
+    "board": "TensorBoard on a run or a sweep",
 }
 
 

@@ -1,73 +1,125 @@
-"""Finding runs and laying them out as a table."""
+"""The list of runs and sweeps: which, in what order, and in what form."""
 
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from runner.errors import UserError
-from runner.runs.directory import RunDirectory
-from runner.runs.lock import is_held
-from runner.runs.rebuild import read_status
-from runner.runs.status import Status
+from runner.report.facts import FIELDS, Facts, known_to_none
+from runner.report.layout import fits
+from runner.report.runs import Entry, Found, FoundSweep
+from runner.report.values import plain_record, shown
+from runner.report.where import no_such_name
 from runner.tracking.formatting import duration, number
-from runner.tracking.formatting import table as layout
+from runner.tracking.formatting import table as aligned
+
+_NUMBERS_OF_SWEEPS = ("planned", "completed", "failed", "running", "pruned")
+_FIELDS_OF_SWEEPS: dict[str, Callable[[FoundSweep], Any]] = {
+    "run": lambda sweep: str(sweep.path),
+    "state": lambda sweep: sweep.state,
+    "status": lambda sweep: sweep.state,
+    "best": lambda sweep: sweep.best_value,
+    "created": lambda sweep: sweep.created,
+    "seconds": lambda sweep: sweep.seconds(),
+}
+"""What a sweep has of the fields of a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A run directory and its status."""
-
-    path: Path
-    status: Status
-    state: str
-    """That of the status, but ``killed`` where no process executes a run that says ``running``, and ``damaged`` where
-    the status cannot be read."""
-
-    def record(self) -> dict[str, Any]:
-        """Everything known, as plain values."""
-        return {"run": str(self.path), **asdict(self.status), "state": self.state}
+def is_of_runs(name: str) -> bool:
+    """Whether an order by this name needs the runs of sweeps one by one."""
+    return name not in _FIELDS_OF_SWEEPS
 
 
-def find(root: Path) -> list[Found]:
-    """The runs below a folder, newest first. A folder without a configuration is no run."""
-    found = [run for folder in _run_folders(root) if (run := _look(folder))]
-    return sorted(found, key=lambda run: (run.status.created, str(run.path)), reverse=True)
+def ordered(entries: Sequence[Entry], name: str, backwards: bool) -> list[Entry]:
+    """Entries in the order of a field, a metric or a setting; those that have none come last.
+
+    Raises:
+        UserError: If none of them has it.
+    """
+    runs = [Facts(entry) for entry in entries if isinstance(entry, Found)]
+    if is_of_runs(name) and runs and known_to_none(runs, [name]):
+        raise no_such_name(f"--sort {name}", name, runs)
+
+    def value(entry: Entry) -> Any:
+        return _FIELDS_OF_SWEEPS[name](entry) if isinstance(entry, FoundSweep) else Facts(entry).value(name)
+
+    values = [(value(entry), entry) for entry in entries]
+    there = [(found, entry) for found, entry in values if found is not None and found == found]
+    there.sort(key=lambda pair: _rank(pair[0]), reverse=backwards)
+    return [entry for _, entry in there] + [entry for found, entry in values if found is None or found != found]
 
 
-def _look(folder: Path) -> Found | None:
-    try:
-        status = Status.read(folder / "status.json")
-    except UserError:
-        is_run = (folder / "config.yaml").is_file()  # others have files called status.json too
-        return Found(folder, read_status(RunDirectory(folder))[0], "damaged") if is_run else None
-    except OSError:
-        return None
-    is_killed = status.state == "running" and not is_held(folder)
-    return Found(folder, status, "killed" if is_killed else status.state)
+def _rank(value: Any) -> tuple[int, Any]:
+    is_number = isinstance(value, int | float)
+    return (0, value) if is_number else (1, str(value))
 
 
-def _run_folders(folder: Path) -> Iterator[Path]:
-    """Every folder with a status; nothing is looked for inside one, nor in hidden folders."""
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return
-    if any(entry.name == "status.json" for entry in entries):
-        yield folder
-        return
+def table(entries: Sequence[Entry], more: Sequence[str] = (), width: int | None = None) -> str:
+    """The entries as aligned lines under a header, with columns for ``more``; if ``width`` is less, two lines each."""
+    header = ["run", "state", "progress", *more, "best", "time"]
+    rows = [_row(entry, more) for entry in entries]
+    lines = aligned(header, rows)
+    if fits(lines, width):
+        return "\n".join(lines)
+    inner = aligned(header[1:], [row[1:] for row in rows])[1:]
+    return "\n".join(line for row, rest in zip(rows, inner, strict=True) for line in (row[0], f"  {rest}"))
+
+
+def _row(entry: Entry, more: Sequence[str]) -> list[str]:
+    if isinstance(entry, FoundSweep):
+        best, objectives = entry.best_value, entry.objectives
+        told = "-" if best is None else f"{objectives[0].metric} {number(best)}"
+        others = ["" for _ in more]
+    else:
+        told = "-" if entry.status.best is None else f"{entry.status.monitor} {number(entry.status.best)}"
+        facts = Facts(entry)
+        others = [shown(facts.value(name)) for name in more]
+    return [str(entry.path), entry.state, entry.progress(), *others, told, duration(entry.seconds())]
+
+
+def record(entry: Entry) -> dict[str, Any]:
+    """Everything known of a run or a sweep, as plain values."""
+    if isinstance(entry, Found):
+        return plain_record({"run": str(entry.path), **asdict(entry.status), "state": entry.state})
+    best = entry.best
+    return plain_record(
+        {
+            "sweep": str(entry.path),
+            "state": entry.state,
+            "planned": entry.planned,
+            "runs": dict(entry.counts),
+            "created": entry.created,
+            "seconds": entry.seconds(),
+            "objectives": [asdict(objective) for objective in entry.objectives],
+            "best": entry.best_value,
+            "best_run": None if best is None else str(best.path),
+        }
+    )
+
+
+def as_csv(entries: Sequence[Entry], more: Sequence[str] = ()) -> str:
+    """A line for each entry: whether it is a run or a sweep, what its status says, and every metric."""
+    fields = [name for name in FIELDS if name != "status"]
+    metrics = dict.fromkeys(name for entry in entries if isinstance(entry, Found) for name in entry.status.metrics)
+    sweeps = [entry for entry in entries if isinstance(entry, FoundSweep)]
+    counted = _NUMBERS_OF_SWEEPS if sweeps else ()
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["kind", *fields, *counted, *more, *metrics])
     for entry in entries:
-        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-            yield from _run_folders(Path(entry.path))
+        if isinstance(entry, FoundSweep):
+            own = {name: _FIELDS_OF_SWEEPS[name](entry) for name in _FIELDS_OF_SWEEPS}
+            own |= {"planned": entry.planned, **{state: entry.counts[state] for state in counted if state != "planned"}}
+        else:
+            facts = Facts(entry)
+            own = {name: facts.value(name) for name in (*fields, *more, *metrics)}
+        cells = [own.get(name) for name in (*fields, *counted, *more, *metrics)]
+        writer.writerow(["sweep" if isinstance(entry, FoundSweep) else "run", *map(cell, cells)])
+    return buffer.getvalue()
 
 
-def table(runs: Sequence[Found]) -> str:
-    """The runs as aligned lines under a header."""
-    rows = []
-    for run in runs:
-        status = run.status
-        best = "-" if status.best is None else f"{status.monitor} {number(status.best)}"
-        epochs = f"{status.epoch}/{status.epochs}" if status.epochs else "-"
-        rows.append([str(run.path), run.state, epochs, best, duration(status.seconds)])
-    return "\n".join(layout(["run", "state", "epochs", "best", "time"], rows))
+def cell(value: Any) -> Any:
+    """A value as it stands in a CSV file: numbers to the last bit, nothing where there is nothing."""
+    return "" if value is None else value if isinstance(value, int | float | str) else json.dumps(value)

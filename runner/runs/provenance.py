@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -15,6 +14,7 @@ from typing import Any
 
 from runner.errors import UserError
 from runner.runs.files import write_json
+from runner.runs.git import git
 from runner.runs.status import now
 
 
@@ -174,31 +174,16 @@ def gpu_driver() -> str | None:
 
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit, branch and, when there are uncommitted changes, the patch; None outside a git checkout."""
-    commit = _git(folder, "rev-parse", "HEAD")
+    commit = git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
     # Whatever the user's own git settings are: a patch that git applies.
-    patch = _git(folder, "diff", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "HEAD") or ""
-    untracked = (_git(folder, "ls-files", "--others", "--exclude-standard") or "").splitlines()
+    patch = git(folder, "diff", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "HEAD") or ""
+    untracked = (git(folder, "ls-files", "--others", "--exclude-standard") or "").splitlines()
     return {
         "commit": commit.strip(),
-        "branch": (_git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
+        "branch": (git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
         "dirty": bool(patch or untracked),
         "patch": patch,
         "untracked": untracked,
     }
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-            errors="replace",
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from runner.errors import UserError
+from runner.runs.direction import Direction
 from runner.runs.files import write_json
 
 State = Literal["created", "running", "completed", "failed", "interrupted", "pruned"]
@@ -32,6 +33,8 @@ class Status:
     """Optimizer updates done."""
     monitor: str | None = None
     """Name of the metric that decides which checkpoint is the best."""
+    direction: Direction | None = None
+    """Whether more or less of it is better."""
     best: float | None = None
     best_epoch: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)

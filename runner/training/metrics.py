@@ -183,12 +183,6 @@ class RegressionMetrics(Summed):
         }
 
 
-def higher_is_better(metric: str) -> bool:
-    """The direction of a metric by its name, with or without a split in front (``val/loss``)."""
-    name = metric.rpartition("/")[2]
-    return name in {"accuracy", "f1", "precision", "recall", "iou", "dice", "r2"} or name.startswith("dice_")
-
-
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:
     """``part / whole``, NaN where there is nothing."""
     return torch.where(whole > 0, part / whole, torch.nan)

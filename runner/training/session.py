@@ -9,6 +9,7 @@ from runner.config.leaves import leaves
 from runner.config.schema import RunConfig
 from runner.runs import provenance
 from runner.runs.background import BackgroundSaver
+from runner.runs.direction import direction_of
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import RunLock
 from runner.runs.status import Status
@@ -126,7 +127,8 @@ def open_session(
     tracker = Tracker(console, MetricsCsv(run.metrics_file), board)
     store = checkpoint_store(run, config)
     pictures = Pictures(tracking.images, tracking.histograms_every, tracking.graph)
-    status.epochs, status.monitor = plan.epochs, plan.monitor.metric
+    status.epochs = plan.epochs
+    status.monitor, status.direction = plan.monitor.metric, direction_of(plan.monitor.higher)
     try:
         with BackgroundSaver(store, lock.check) as saver:
             recorder = Recorder(run, parts, plan, tracker, saver, status, pictures, judge)

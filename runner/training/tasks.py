@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from runner.errors import UserError
+from runner.runs.direction import higher_is_better
 from runner.training.metrics import (
     BinaryMetrics,
     ClassificationMetrics,
@@ -15,7 +16,6 @@ from runner.training.metrics import (
     MultilabelMetrics,
     RegressionMetrics,
     SegmentationMetrics,
-    higher_is_better,
 )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.report.ls import find, table
+from runner.report.ls import table
+from runner.report.runs import find
 from runner.runs.lock import RunLock
 from runner.runs.status import State, Status
 

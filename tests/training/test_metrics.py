@@ -13,7 +13,6 @@ from runner.training.metrics import (
     MultilabelMetrics,
     RegressionMetrics,
     SegmentationMetrics,
-    higher_is_better,
 )
 
 CPU = torch.device("cpu")
@@ -101,8 +100,3 @@ def test_metrics_equal_torchmetrics_however_the_set_is_divided(seed: int, num_cl
     assert found["f1"] == pytest.approx(
         functional.f1_score(outputs, targets, average="macro", **kwargs).item(), abs=1e-6
     )
-
-
-def test_direction_follows_from_the_name() -> None:
-    assert [higher_is_better(name) for name in ("val/accuracy", "val/dice_membrane", "r2")] == [True, True, True]
-    assert [higher_is_better(name) for name in ("val/loss", "train/mae", "rmse")] == [False, False, False]

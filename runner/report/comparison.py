@@ -1,0 +1,243 @@
+"""What differs between runs, and what came of it."""
+
+import fnmatch
+import json
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.errors import UserError, listing, nearest
+from runner.report.facts import Facts
+from runner.report.runs import Entry, Found, FoundSweep, Objective, best_of, objectives_of, runs_of
+
+IDENTITY = ("name", "run_dir", "output_root")
+"""Settings that say what a run is called, not what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A metric over several runs."""
+
+    mean: float
+    std: float | None
+    """Standard deviation of a sample (divided by n - 1); None of a single value."""
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Mean | None":
+        """That of some values; None of none."""
+        if not values:
+            return None
+        if not all(map(math.isfinite, values)):
+            return cls(math.nan, math.nan if len(values) > 1 else None, len(values))
+        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run in a comparison."""
+
+    facts: Facts
+    label: str
+    """What it is called here: the end of its path, as far as that tells it from the others."""
+    values: dict[str, Any]
+    """Of each setting that differs; None where the run has none."""
+
+    @property
+    def run(self) -> Found:
+        """The run."""
+        return self.facts.run
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Runs that differ in nothing but what is averaged over."""
+
+    rows: tuple[Row, ...]
+    values: dict[str, Any]
+    """Of each setting that differs, without those that are averaged over."""
+
+    @property
+    def complete(self) -> list[Row]:
+        """The runs that count for its means: those that came to their end."""
+        return [row for row in self.rows if row.run.state == "completed"]
+
+    def mean(self, metric: str) -> Mean | None:
+        """A metric over the runs that are complete."""
+        found = (row.run.metric(metric) for row in self.complete)
+        return Mean.of([value for value in found if value is not None])
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Some runs side by side."""
+
+    rows: tuple[Row, ...]
+    keys: tuple[str, ...]
+    """Groups and settings that differ between the runs."""
+    metrics: tuple[str, ...]
+    objectives: tuple[Objective, ...]
+    """What decides which is the best; empty where that is not the same for all."""
+    over: tuple[str, ...]
+    """The settings that are averaged over."""
+    groups: tuple[Group, ...]
+
+    @property
+    def best(self) -> Row | None:
+        """The best run by the first objective."""
+        if not self.objectives:
+            return None
+        best = best_of([row.run for row in self.rows], self.objectives[0])
+        return next((row for row in self.rows if row.run is best), None)
+
+    @property
+    def best_group(self) -> Group | None:
+        """The group whose mean of the first objective is the best."""
+        best: tuple[float, Group] | None = None
+        for group in self.groups if self.objectives else ():
+            found = group.mean(self.objectives[0].metric)
+            if found is not None and (best is None or self.objectives[0].better(found.mean, best[0])):
+                best = found.mean, group
+        return None if best is None else best[1]
+
+    @property
+    def has_replicates(self) -> bool:
+        """Whether any group has more than one run, so that there is something to average."""
+        return any(len(group.rows) > 1 for group in self.groups)
+
+
+def compare(found: Sequence[Entry], metrics: Sequence[str] = (), over: Sequence[str] = ("seed",)) -> Comparison:
+    """Compare runs.
+
+    Args:
+        found: Runs and sweeps.
+        metrics: Names, or shell patterns of names, of those to show; none: the loss and the monitored metric of the
+            validation and test splits.
+        over: Settings to average over.
+
+    Raises:
+        UserError: If no run has such a metric.
+    """
+    runs = runs_of(found)
+    facts = [Facts(run) for run in runs]
+    objectives = _objectives(found, runs)
+    keys = differing(facts)
+    labels = labels_of(runs)
+    rows = tuple(
+        Row(one, label, {key: value_of(one, key) for key in keys}) for one, label in zip(facts, labels, strict=True)
+    )
+    return Comparison(
+        rows=rows,
+        keys=tuple(keys),
+        metrics=tuple(_metrics(runs, metrics, objectives)),
+        objectives=objectives,
+        over=tuple(over),
+        groups=tuple(_groups(rows, keys, over)),
+    )
+
+
+def value_of(run: Facts, key: str) -> Any:
+    """The option chosen in a group, or the value of a setting."""
+    return run.choices[key] if key in run.choices else run.settings.get(key)
+
+
+def differing(runs: Sequence[Facts]) -> list[str]:
+    """The groups and settings in which some runs differ, without what follows from others.
+
+    Where another option is chosen in a group, the settings of the group that this option brings are left out: those
+    that nobody typed and that are the same wherever the option is. So are options that another one brings, such as the
+    data of a model.
+    """
+    typed = {text.partition("=")[0].lstrip("+~") for run in runs for text in run.typed}
+    groups = _unequal([run.choices for run in runs])
+    typed_groups = [group for group in groups if group in typed]
+
+    def is_shown(key: str) -> bool:
+        if key in typed:
+            return True
+        if key in groups:
+            return not _follows(runs, key, typed_groups)
+        return key not in IDENTITY and not _follows(runs, key, [own for own in groups if key.startswith(f"{own}.")])
+
+    return [key for key in (*groups, *_unequal([run.settings for run in runs])) if is_shown(key)]
+
+
+def differences(one: Facts, other: Facts) -> dict[str, tuple[Any, Any]]:
+    """Every group and setting in which two runs differ, with the value of each."""
+    keys = (*_unequal([one.choices, other.choices]), *_unequal([one.settings, other.settings]))
+    return {key: (value_of(one, key), value_of(other, key)) for key in keys if key not in IDENTITY}
+
+
+def _unequal(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys that have not the same value, or none, in all of some mappings."""
+    first, *others = mappings
+    keys = dict.fromkeys(key for mapping in mappings for key in mapping)
+    missing = object()
+    return [key for key in keys if any(mapping.get(key, missing) != first.get(key, missing) for mapping in others)]
+
+
+def _follows(runs: Sequence[Facts], key: str, others: Sequence[str]) -> bool:
+    """Whether the value of a key is the same wherever those of some others are."""
+    found: dict[str, Any] = {}
+    return bool(others) and all(
+        found.setdefault(_identity(run, others), value_of(run, key)) == value_of(run, key) for run in runs
+    )
+
+
+def _identity(run: Facts, keys: Iterable[str]) -> str:
+    return json.dumps([value_of(run, key) for key in keys], default=str)
+
+
+def _groups(rows: Sequence[Row], keys: Sequence[str], over: Sequence[str]) -> list[Group]:
+    """Runs that have the same settings but for those in ``over``, in the order of their first ones."""
+    of_all = [key for key in _unequal([row.facts.settings for row in rows]) if key not in (*IDENTITY, *over)]
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(_identity(row.facts, of_all), []).append(row)
+    kept = [key for key in keys if key not in over]
+    return [Group(tuple(group), {key: group[0].values[key] for key in kept}) for group in found.values()]
+
+
+def labels_of(runs: Sequence[Found]) -> list[str]:
+    """What to call each run: its number in its sweep, or its folder; with the folder above where that is not enough."""
+    short = [_number(run) or run.path.name for run in runs]
+    longer = [f"{_above(run)}/{label}" for run, label in zip(runs, short, strict=True)]
+    for labels in (short, longer):
+        if len(set(labels)) == len(labels):
+            return labels
+    return [str(run.path) for run in runs]
+
+
+def _number(run: Found) -> str | None:
+    number = run.path.name.partition("-")[0]
+    return number if run.path.absolute().parent.name == "runs" and number.isdigit() else None
+
+
+def _above(run: Found) -> str:
+    above = run.path.absolute().parent
+    return above.parent.name if _number(run) else above.name
+
+
+def _objectives(found: Sequence[Entry], runs: Sequence[Found]) -> tuple[Objective, ...]:
+    """Those of the sweep where one sweep is all that is compared; else what all runs monitor."""
+    if len(found) == 1 and isinstance(found[0], FoundSweep):
+        return found[0].objectives
+    return objectives_of(runs)
+
+
+def _metrics(runs: Sequence[Found], wanted: Sequence[str], objectives: Sequence[Objective]) -> list[str]:
+    there = list(dict.fromkeys(name for run in runs for name in run.status.metrics))
+    if wanted:
+        chosen = {pattern: fnmatch.filter(there, pattern) for pattern in wanted}
+        for pattern, names in chosen.items():
+            if not names:
+                raise UserError(
+                    f"--metric {pattern}: no run has it", expected=listing(there), nearest=nearest(pattern, there)
+                )
+        return list(dict.fromkeys(name for names in chosen.values() for name in names))
+    decisive = {one.metric for run in runs if (one := run.objective)} | {one.metric for one in objectives}
+    decided = {"loss", *(name.partition("/")[2] for name in decisive)}
+    splits = {"val", "test", *(name.partition("/")[0] for name in decisive)}
+    return [name for name in there if name.partition("/")[0] in splits and name.partition("/")[2] in decided]

@@ -1,0 +1,42 @@
+"""Values as text, and as what JSON knows."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def shown(value: Any) -> str:
+    """A value as it would be typed, with four digits: ``true``, ``[512,512]``, ``0.001``; ``-`` where there is none."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list) and all(isinstance(one, int | float | str | bool) for one in value):
+        return f"[{','.join(map(shown, value))}]"
+    return json.dumps(value, default=str)
+
+
+def short(text: str, most: int) -> str:
+    """A text of at most so many characters, cut in its middle: both of its ends may matter."""
+    if len(text) <= most:
+        return text
+    left = (most - 1) // 2
+    return f"{text[:left]}…{text[len(text) - (most - 1 - left) :]}"
+
+
+def plain_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with None for numbers that JSON does not know: NaN and the infinite ones."""
+    return {str(key): _plain(value) for key, value in record.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return plain_record(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
