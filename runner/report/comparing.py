@@ -27,7 +27,7 @@ def text(found: Comparison, width: int | None) -> str:
 
 
 def _runs(found: Comparison, width: int | None) -> list[str]:
-    header = ["run", *_titles(found.keys), "state", "progress", *found.metrics, "time"]
+    header = ["run", *titles_of(found.keys), "state", "progress", *found.metrics, "time"]
     rows = [
         [
             row.label,
@@ -45,7 +45,7 @@ def _runs(found: Comparison, width: int | None) -> list[str]:
 def _means(found: Comparison, width: int | None) -> list[str]:
     """A line for each group of runs that differ in nothing but what is averaged over."""
     kept = [key for key in found.keys if key not in found.over]
-    header = [*_titles(kept), "runs", *found.metrics]
+    header = [*titles_of(kept), "runs", *found.metrics]
     rows = [
         [
             *(short(shown(group.values[key]), _LONGEST) for key in kept),
@@ -65,7 +65,7 @@ def _marked(header: list[str], rows: list[list[str]], is_best: Sequence[bool]) -
     return [*header, ""], [[*row, "best" if best else ""] for row, best in zip(rows, is_best, strict=True)]
 
 
-def _titles(keys: Sequence[str]) -> list[str]:
+def titles_of(keys: Sequence[str]) -> list[str]:
     """Settings by the last part of their names, where that tells them apart."""
     ends = [key.rpartition(".")[2] for key in keys]
     return [end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
@@ -85,10 +85,10 @@ def count(group: Group) -> str:
 
 
 def spread(mean: Mean | None) -> str:
-    """``0.9700 ± 0.0120``."""
+    """``0.9700 ± 0.012``."""
     if mean is None:
         return "-"
-    return number(mean.mean) if mean.std is None else f"{number(mean.mean)} ± {number(mean.std)}"
+    return number(mean.mean) if mean.std is None else f"{number(mean.mean)} ± {mean.std:.2g}"
 
 
 def pair(difference: Difference, show_diff: bool, width: int | None) -> str:

@@ -144,13 +144,13 @@ def value_of(run: Facts, key: str) -> Any:
 
 
 def differing(runs: Sequence[Facts]) -> list[str]:
-    """The groups and settings in which some runs differ, without what follows from others.
+    """The groups and settings in which some runs differ, as they were typed, and without what follows from others.
 
     Where another option is chosen in a group, the settings of the group that this option brings are left out: those
     that nobody typed and that are the same wherever the option is. So are options that another one brings, such as the
     data of a model.
     """
-    typed = {text.partition("=")[0].lstrip("+~") for run in runs for text in run.typed}
+    typed = dict.fromkeys(text.partition("=")[0].lstrip("+~") for run in runs for text in run.typed)
     groups = _unequal([run.choices for run in runs])
     typed_groups = [group for group in groups if group in typed]
 
@@ -161,7 +161,8 @@ def differing(runs: Sequence[Facts]) -> list[str]:
             return not _follows(runs, key, typed_groups)
         return key not in IDENTITY and not _follows(runs, key, [own for own in groups if key.startswith(f"{own}.")])
 
-    return [key for key in (*groups, *_unequal([run.settings for run in runs])) if is_shown(key)]
+    found = [key for key in (*groups, *_unequal([run.settings for run in runs])) if is_shown(key)]
+    return [*(key for key in typed if key in found), *(key for key in found if key not in typed)]
 
 
 def differences(one: Facts, other: Facts) -> dict[str, tuple[Any, Any]]:
