@@ -10,7 +10,7 @@ from runner.report.comparison import Comparison, Group, Mean, Row
 from runner.report.layout import within
 from runner.report.ls import cell
 from runner.report.pair import Difference
-from runner.report.values import plain_record, short, shown
+from runner.report.values import first_line, plain_record, short, shown
 from runner.tracking.formatting import duration, number
 
 _LONGEST = 32  # characters of a setting in a table
@@ -21,8 +21,11 @@ def text(found: Comparison, width: int | None) -> str:
     lines = _runs(found, width)
     if found.has_replicates:
         lines += ["", *_means(found, width)]
-    if any(row.run.state != "completed" for row in found.rows):
+    partial = [row for row in found.rows if row.run.state != "completed"]
+    if any(metric in row.run.status.metrics for row in partial for metric in found.metrics):
         lines += ["", "in brackets: of a run that is not complete; it counts for no mean"]
+    failed = [f"{row.label} failed: {first_line(row.run.status.error)}" for row in partial if row.run.state == "failed"]
+    lines += ["", *failed] if failed else []
     return "\n".join(lines)
 
 

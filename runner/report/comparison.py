@@ -12,8 +12,16 @@ from runner.errors import UserError, listing, nearest
 from runner.report.facts import Facts
 from runner.report.runs import Entry, Found, FoundSweep, Objective, best_of, objectives_of, runs_of
 
-IDENTITY = ("name", "run_dir", "output_root")
-"""Settings that say what a run is called, not what it does."""
+NAMES = ("name", "run_dir", "output_root")
+"""Settings that say what a run is called."""
+_OF_RECORDS = (*NAMES, "tracking", "checkpoint")
+"""Settings, or groups of them, of what a run is called and what it keeps: nothing that is trained depends on them."""
+_OF_SPEED = (
+    "device.threads",
+    *(f"data.{name}" for name in ("cache", "cache_dir", "workers", "prefetch_factor", "persistent_workers")),
+    *(f"data.{name}" for name in ("pin_memory", "timeout", "eval_batch_size")),
+)
+"""Settings that are compared only where somebody typed them: what is trained does not depend on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,25 +158,35 @@ def differing(runs: Sequence[Facts]) -> list[str]:
     that nobody typed and that are the same wherever the option is. So are options that another one brings, such as the
     data of a model.
     """
-    typed = dict.fromkeys(text.partition("=")[0].lstrip("+~") for run in runs for text in run.typed)
+    typed = _typed(runs)
     groups = _unequal([run.choices for run in runs])
     typed_groups = [group for group in groups if group in typed]
 
     def is_shown(key: str) -> bool:
-        if key in typed:
-            return True
-        if key in groups:
-            return not _follows(runs, key, typed_groups)
-        return key not in IDENTITY and not _follows(runs, key, [own for own in groups if key.startswith(f"{own}.")])
+        if key in typed or not _counts(key, typed):
+            return _counts(key, typed)
+        others = typed_groups if key in groups else [own for own in groups if key.startswith(f"{own}.")]
+        return not _follows(runs, key, others)
 
     found = [key for key in (*groups, *_unequal([run.settings for run in runs])) if is_shown(key)]
     return [*(key for key in typed if key in found), *(key for key in found if key not in typed)]
 
 
+def _typed(runs: Iterable[Facts]) -> dict[str, None]:
+    """The keys that were typed for any run, in their order."""
+    return dict.fromkeys(text.partition("=")[0].lstrip("+~") for run in runs for text in run.typed)
+
+
+def _counts(key: str, typed: Iterable[str]) -> bool:
+    """Whether a setting says anything of what was trained, or was meant to be compared."""
+    of_records = key in _OF_RECORDS or key.partition(".")[0] in _OF_RECORDS
+    return not of_records and (key not in _OF_SPEED or key in typed)
+
+
 def differences(one: Facts, other: Facts) -> dict[str, tuple[Any, Any]]:
     """Every group and setting in which two runs differ, with the value of each."""
     keys = (*_unequal([one.choices, other.choices]), *_unequal([one.settings, other.settings]))
-    return {key: (value_of(one, key), value_of(other, key)) for key in keys if key not in IDENTITY}
+    return {key: (value_of(one, key), value_of(other, key)) for key in keys if key not in NAMES}
 
 
 def _unequal(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -193,7 +211,8 @@ def _identity(run: Facts, keys: Iterable[str]) -> str:
 
 def _groups(rows: Sequence[Row], keys: Sequence[str], over: Sequence[str]) -> list[Group]:
     """Runs that have the same settings but for those in ``over``, in the order of their first ones."""
-    of_all = [key for key in _unequal([row.facts.settings for row in rows]) if key not in (*IDENTITY, *over)]
+    typed = _typed([row.facts for row in rows])
+    of_all = [key for key in _unequal([row.facts.settings for row in rows]) if key not in over and _counts(key, typed)]
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(_identity(row.facts, of_all), []).append(row)
@@ -202,23 +221,20 @@ def _groups(rows: Sequence[Row], keys: Sequence[str], over: Sequence[str]) -> li
 
 
 def labels_of(runs: Sequence[Found]) -> list[str]:
-    """What to call each run: its number in its sweep, or its folder; with the folder above where that is not enough."""
-    short = [_number(run) or run.path.name for run in runs]
-    longer = [f"{_above(run)}/{label}" for run, label in zip(runs, short, strict=True)]
-    for labels in (short, longer):
+    """What to call each run: its number in its sweep, or its folder; with so many folders above as tell them apart."""
+    names = [_names(run) for run in runs]
+    for count in range(1, max(map(len, names))):
+        labels = ["/".join(one[-count:]) for one in names]
         if len(set(labels)) == len(labels):
             return labels
     return [str(run.path) for run in runs]
 
 
-def _number(run: Found) -> str | None:
-    number = run.path.name.partition("-")[0]
-    return number if run.path.absolute().parent.name == "runs" and number.isdigit() else None
-
-
-def _above(run: Found) -> str:
-    above = run.path.absolute().parent
-    return above.parent.name if _number(run) else above.name
+def _names(run: Found) -> list[str]:
+    """The folders that lead to a run; of one in a sweep, the number for its own, and without that of all runs."""
+    *above, name = run.path.absolute().parts
+    number = name.partition("-")[0]
+    return [*above[:-1], number] if above and above[-1] == "runs" and number.isdigit() else [*above, name]
 
 
 def _objectives(found: Sequence[Entry], runs: Sequence[Found]) -> tuple[Objective, ...]:

@@ -19,6 +19,11 @@ def shown(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
+def first_line(text: str | None) -> str:
+    """Of an error, what it is; what belongs to it stands in the lines below."""
+    return ((text or "").strip().splitlines() or ["no reason is known"])[0]
+
+
 def short(text: str, most: int) -> str:
     """A text of at most so many characters, cut in its middle: both of its ends may matter."""
     if len(text) <= most:

@@ -89,10 +89,14 @@ def graph(model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
 
 
 def hparams(config: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Any]:
-    """The events that make the run a row of the HPARAMS tab: its settings, and which scalars are its results."""
+    """The events that make the run a row of the HPARAMS tab: its settings, and its results as scalars.
+
+    torch would also write which settings and results the tab has. TensorBoard takes that from one run alone, whichever
+    it finds first, and without it from all of them.
+    """
     settings = {name: _setting(value) for name, value in config.items()}
-    protos = torch_summary.hparams(settings, dict(metrics))  # type: ignore[no-untyped-call]
-    return [*(Event(summary=proto) for proto in protos), scalars(metrics)]
+    _, start, end = torch_summary.hparams(settings, {})  # type: ignore[no-untyped-call]
+    return [Event(summary=start), Event(summary=end), scalars(metrics)]
 
 
 def _setting(value: Any) -> float | str:

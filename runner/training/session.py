@@ -87,7 +87,8 @@ class Session:
         if self.tracker.tensorboard is not None:
             parameters = sum(parameter.numel() for parameter in self.parts.model.parameters())
             known = {key: value for key, value in leaves(self.run.config()).items() if value is not None}
-            settings = {**known, "parameters": parameters}
+            chosen = {group: option for group, option in self.run.choices().items() if option is not None}
+            settings = {**chosen, **known, "parameters": parameters}
             self.tracker.tensorboard.hparams(settings, {f"final/{k}": v for k, v in flat.items()}, progress.step)
         board = self.tracker.tensorboard is not None
         self.tracker.console.summary(

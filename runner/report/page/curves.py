@@ -102,7 +102,7 @@ def _of_metric(found: Comparison, points: Sequence[Points], name: str) -> Figure
     values = [value for of_run in points for split in ("train", "val") for value in of_run.get(f"{split}/{name}", ())]
     known = [value for value in values if value is not None]
     if known and min(known) > 0 and max(known) / min(known) >= _LOG_FROM:
-        drawn.update_yaxes(type="log", exponentformat="e", dtick=1 if max(known) / min(known) >= 100 else None)
+        drawn.update_yaxes(type="log", exponentformat="e", dtick=1 if max(known) / min(known) >= 100 else "D2")
     return figure(name, drawn, height=360)
 
 

@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 from runner import __version__
 from runner.deploy.examples import Example, Examples
 from runner.report.comparing import count, spread, titles_of
-from runner.report.comparison import IDENTITY, Comparison, Row
+from runner.report.comparison import NAMES, Comparison, Row
 from runner.report.page import curves, study
 from runner.report.runs import Entry, FoundSweep
 from runner.report.values import shown
@@ -128,7 +128,8 @@ def _tiles(entries: Sequence[Entry], found: Comparison) -> list[dict[str, str]]:
         if value is not None:
             tiles.append({"title": f"test/{name}", "figure": number(value), "more": "of that run" * (len(rows) > 1)})
     group = found.best_group
-    if found.has_replicates and group is not None and (mean := group.mean(found.objectives[0].metric)) is not None:
+    mean = None if group is None else group.mean(found.objectives[0].metric)
+    if group is not None and mean is not None and mean.n > 1:
         told = ", ".join(f"{key.rpartition('.')[2]} {shown(value)}" for key, value in group.values.items())
         tiles.append({"title": f"best mean of {mean.n}", "figure": spread(mean), "more": told})
     tiles.append({"title": "time", "figure": duration(seconds), "more": "of all runs together" * (len(rows) > 1)})
@@ -261,7 +262,7 @@ def _common_settings(found: Comparison) -> list[tuple[str, str]]:
     return [
         (key, shown(value))
         for key, value in first.items()
-        if key not in IDENTITY and all(key in one and one[key] == value for one in others)
+        if key not in NAMES and all(key in one and one[key] == value for one in others)
     ]
 
 

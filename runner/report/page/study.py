@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
-from runner.report.comparison import Comparison
+from runner.report.comparison import Comparison, Row
 from runner.report.page.curves import name_of
 from runner.report.page.figures import Figure, figure, step
 from runner.report.runs import Objective
@@ -50,11 +50,11 @@ def make_study(found: Comparison) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(directions=[objective.direction for objective in found.objectives])
-    spaces = {key: _space([row.values[key] for row in found.rows]) for key in found.keys}
-    for number, row in enumerate(found.rows):
+    params = [_params_of(row) for row in found.rows]
+    spaces = {key: _space([own[key] for own in params if key in own]) for key in found.keys}
+    for number, (row, own) in enumerate(zip(found.rows, params, strict=True)):
         if row.run.state not in ("completed", "pruned", "failed"):
             continue
-        params = {key: value for key, value in row.values.items() if value is not None}
         values = [row.run.metric(objective.metric) for objective in found.objectives]
         numbers = [value for value in values if value is not None and math.isfinite(value)]
         is_known = len(numbers) == len(values)
@@ -65,19 +65,24 @@ def make_study(found: Comparison) -> optuna.Study:
             optuna.create_trial(
                 state=state,
                 values=numbers if state == TrialState.COMPLETE else None,
-                params={key: _as_param(value, spaces[key]) for key, value in params.items()},
-                distributions={key: spaces[key] for key in params},
+                params={key: _as_param(value, spaces[key]) for key, value in own.items()},
+                distributions={key: spaces[key] for key in own},
                 user_attrs={"row": number, "name": name_of(found, row)},
             )
         )
     return study
 
 
+def _params_of(row: Row) -> dict[str, object]:
+    """What a run has of the settings that differ: those of an option that it did not choose it has not."""
+    there = row.facts.settings.keys() | row.facts.choices.keys()
+    return {key: value for key, value in row.values.items() if key in there}
+
+
 def _space(values: Sequence[object]) -> BaseDistribution:
-    known = [value for value in values if value is not None]
-    numbers = [value for value in known if isinstance(value, int | float) and not isinstance(value, bool)]
-    if len(numbers) < len(known) or not all(map(math.isfinite, numbers)):
-        return CategoricalDistribution(sorted({shown(value) for value in known}))
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < len(values) or not all(map(math.isfinite, numbers)):
+        return CategoricalDistribution(sorted(set(map(_as_category, values))))
     low, high = min(numbers), max(numbers)
     log = low > 0 and high / low >= _LOG_FROM and _is_even_in_log(numbers)
     if all(isinstance(number, int) for number in numbers):
@@ -96,7 +101,11 @@ def _is_even_in_log(numbers: Sequence[float]) -> bool:
 
 
 def _as_param(value: object, space: BaseDistribution) -> object:
-    return shown(value) if isinstance(space, CategoricalDistribution) else value
+    return _as_category(value) if isinstance(space, CategoricalDistribution) else value
+
+
+def _as_category(value: object) -> str:
+    return "null" if value is None else shown(value)
 
 
 def draw(found: Comparison) -> list[OfObjective]:
@@ -113,15 +122,31 @@ def draw(found: Comparison) -> list[OfObjective]:
 
 
 def pareto(found: Comparison) -> Figure | None:
-    """Two or three objectives against each other; None of one."""
-    if len(found.objectives) not in (2, 3) or not found.keys:
+    """Two objectives against each other, with the runs that no other one beats in both; None of one objective."""
+    if len(found.objectives) != 2 or not found.keys:
+        return None
+    study = make_study(found)
+    if not study.best_trials:
         return None
     drawn = optuna.visualization.plot_pareto_front(
-        make_study(found), target_names=[objective.metric for objective in found.objectives]
+        study, target_names=[objective.metric for objective in found.objectives], include_dominated_trials=True
     )
-    drawn.update_layout(showlegend=False)
-    drawn.update_traces(marker={"colorbar": None, "showscale": False})
-    return figure("the best trade-offs", drawn, height=420)
+    unbeaten = {trial.number for trial in study.best_trials}
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    groups = [[trial for trial in complete if (trial.number in unbeaten) == is_best] for is_best in (False, True)]
+    drawn.data = ()
+    for trials, colour, name in zip(groups, ("var(--faint)", "var(--series-1)"), ("beaten", "unbeaten"), strict=True):
+        drawn.add_scatter(
+            x=[trial.values[0] for trial in trials],
+            y=[trial.values[1] for trial in trials],
+            mode="markers",
+            name=name,
+            marker={"color": colour, "size": 9},
+            customdata=[trial.user_attrs["row"] for trial in trials],
+            text=[trial.user_attrs["name"] for trial in trials],
+            hovertemplate="%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
+        )
+    return figure("trade-offs: in blue, the runs that no other one beats in both", drawn, height=380)
 
 
 def _of(study: optuna.Study, complete: Sequence[FrozenTrial], number: int, objective: Objective) -> OfObjective:
@@ -129,11 +154,12 @@ def _of(study: optuna.Study, complete: Sequence[FrozenTrial], number: int, objec
         return float(trial.values[number])
 
     names = [key for key in _params(complete) if len({trial.params.get(key) for trial in complete}) > 1]
-    importances, note = _importances(study, complete, names, target, objective)
+    in_all = [name for name in names if all(name in trial.params for trial in complete)]
+    importances, note = _importances(study, complete, in_all, target, objective)
     return OfObjective(
         objective,
         slices=[_slice(study, complete, name, target, objective) for name in names],
-        parallel=_parallel(study, complete, names, target, objective) if len(names) > 1 else None,
+        parallel=_parallel(study, complete, in_all, target, objective) if len(in_all) > 1 else None,
         importances=importances,
         note=note,
     )
@@ -152,6 +178,9 @@ def _slice(
     drawn = optuna.visualization.plot_slice(study, [name], target=target, target_name=objective.metric)
     shown_trials = [trial for trial in complete if name in trial.params]
     drawn.update_traces(
+        # Optuna's own are in an order of theirs, and have quotation marks around categories.
+        x=[trial.params[name] for trial in shown_trials],
+        y=[target(trial) for trial in shown_trials],
         marker={"color": "var(--series-1)", "size": 8, "line": {"width": 0}, "showscale": False, "colorbar": None},
         opacity=0.65,
         customdata=[trial.user_attrs["row"] for trial in shown_trials],
@@ -178,16 +207,15 @@ def _parallel(
         study, list(names), target=target, target_name=objective.metric
     )
     drawn.data = [trace for trace in drawn.data if trace.mode == "lines"]  # without the scale of Optuna's own colours
-    with_all = [trial for trial in complete if all(name in trial.params for name in names)]
     sign = 1 if objective.direction == "maximize" else -1
-    order = sorted(range(len(with_all)), key=lambda one: sign * target(with_all[one]))
+    order = sorted(range(len(complete)), key=lambda one: sign * target(complete[one]))
     for rank, one in enumerate(order):  # the better, the stronger, and the higher up
         share = rank / max(len(order) - 1, 1)
         drawn.data[one].update(
             line={"color": step(share), "width": 1 + share},
             opacity=0.35 + 0.6 * share,
-            meta=with_all[one].user_attrs["row"],
-            name=with_all[one].user_attrs["name"],
+            meta=complete[one].user_attrs["row"],
+            name=complete[one].user_attrs["name"],
         )
     drawn.data = [drawn.data[one] for one in order]
     drawn.update_annotations(font_color="var(--muted)", bgcolor="var(--card)", opacity=0.85, borderpad=1)
@@ -198,21 +226,20 @@ def _parallel(
 def _importances(
     study: optuna.Study, complete: Sequence[FrozenTrial], names: Sequence[str], target: Target, objective: Objective
 ) -> tuple[Figure | None, str | None]:
-    in_all = [name for name in names if all(name in trial.params for trial in complete)]
     if len(complete) < _FEWEST:
         return None, f"fewer than {_FEWEST} runs are complete"
-    if len(in_all) < 2:
+    if len(names) < 2:
         return None, "fewer than two settings were varied in all runs"
     if len({target(trial) for trial in complete}) == 1:
         return None, f"{objective.metric} is the same in all runs"
     drawn = optuna.visualization.plot_param_importances(
         study,
         evaluator=FanovaImportanceEvaluator(seed=0),
-        params=in_all,
+        params=list(names),
         target=target,
         target_name=objective.metric,
     )
     drawn.update_traces(marker={"color": "var(--series-1)"}, hovertemplate="%{y}: %{x:.2f}<extra></extra>")
     drawn.update_xaxes(title="share of the variance", rangemode="tozero")
     drawn.update_yaxes(title=None, automargin=True)
-    return figure("importances", drawn, height=120 + 34 * len(in_all)), None
+    return figure("importances", drawn, height=120 + 34 * len(names)), None
