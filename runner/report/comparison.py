@@ -223,7 +223,7 @@ def _groups(rows: Sequence[Row], keys: Sequence[str], over: Sequence[str]) -> li
 def labels_of(runs: Sequence[Found]) -> list[str]:
     """What to call each run: its number in its sweep, or its folder; with so many folders above as tell them apart."""
     names = [_names(run) for run in runs]
-    for count in range(1, max(map(len, names))):
+    for count in range(1, max(map(len, names)) + 1):
         labels = ["/".join(one[-count:]) for one in names]
         if len(set(labels)) == len(labels):
             return labels
@@ -232,7 +232,7 @@ def labels_of(runs: Sequence[Found]) -> list[str]:
 
 def _names(run: Found) -> list[str]:
     """The folders that lead to a run; of one in a sweep, the number for its own, and without that of all runs."""
-    *above, name = run.path.absolute().parts
+    _, *above, name = run.path.absolute().parts
     number = name.partition("-")[0]
     return [*above[:-1], number] if above and above[-1] == "runs" and number.isdigit() else [*above, name]
 

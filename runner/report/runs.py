@@ -63,7 +63,7 @@ class Found:
         """A figure of the run: of the monitored metric the best, of others those that the status holds."""
         if name == self.status.monitor and self.status.best is not None:
             return self.status.best
-        return self.status.metrics.get(name)
+        return self.status.seconds if name == "seconds" else self.status.metrics.get(name)
 
     def seconds(self) -> float:
         """Time spent executing, up to now where the first execution goes on."""
@@ -126,9 +126,13 @@ class FoundSweep:
         """As the sweep says, or else what its runs monitor."""
         sweeper = self.record.get("sweeper")
         wanted = sweeper.get("objectives") if isinstance(sweeper, dict) else None
-        if isinstance(wanted, list):
-            return tuple(Objective(one["metric"], one["direction"]) for one in wanted)
-        return objectives_of(self.runs)
+        if not isinstance(wanted, list):
+            return objectives_of(self.runs)
+        monitors = (run.status.monitor for run in self.runs if run.status.monitor is not None)
+        monitored = next(monitors, "monitor")  # as what "monitor" stands for, whatever that is
+        return tuple(
+            Objective(monitored if one["metric"] == "monitor" else one["metric"], one["direction"]) for one in wanted
+        )
 
     @property
     def best(self) -> Found | None:
