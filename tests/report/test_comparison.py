@@ -162,7 +162,7 @@ def test_shown_are_the_loss_and_the_monitored_metric_of_validation_and_test(tmp_
     make_run(tmp_path / "a", metrics=dict.fromkeys(figures, 0.5))
     assert compared().metrics == ("val/loss", "val/accuracy", "test/loss", "test/accuracy")
     assert compared("val/f1", "test/*").metrics == ("val/f1", "test/loss", "test/accuracy")
-    with pytest.raises(UserError, match="--metric val/f2: no run has it\n  expected: .*\n  nearest:  val/f1"):
+    with pytest.raises(UserError, match=r"--metric val/f2: no run has it\n  expected: .*\n  nearest:  val/f1"):
         compared("val/f2")
 
 
