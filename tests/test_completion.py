@@ -79,7 +79,10 @@ def test_flags_are_those_of_the_command_s_own_help(offered: Offered) -> None:
     assert offered("runner train --c") == ["--cfg", "--config-dir"]
     assert set(offered("runner train -")) >= {"-m", "--multirun", "-cd", "--config-dir", "--cfg", "--info", "--resolve"}
     assert set(offered("runner eval --")) == {"--help", "--split", "--checkpoint", "--json", "--trust"}
-    assert set(offered("runner ls --")) == {"--help", "--json"}
+    assert set(offered("runner ls --")) == {"--help", "--where", "--sort", "--reverse", "--runs", "--json", "--csv"}
+    assert set(offered("runner compare --")) == {"--help", "--metric", "--over", "--where", "--diff", "--json", "--csv"}
+    assert {"--output", "--no-examples", "--trust", "--where"} <= set(offered("runner report --"))
+    assert set(offered("runner board --")) == {"--help", "--port", "--host"}
 
 
 def test_flags_with_choices_offer_them(offered: Offered) -> None:
@@ -191,6 +194,27 @@ def test_files_are_offered_as_values(value: str, offered: Offered) -> None:
     start = "./" if value.startswith("./") else ""
     assert f"run_dir={start}conf/" in found
     assert (f"run_dir={start}notes.txt" in found) == (value in ("", "./"))
+
+
+def test_a_sweep_is_offered_in_place_of_its_runs_until_the_word_leads_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = Path("outputs/2026-11-20/13-20-33-sweep")
+    for name in ("0000-lr-0.1", "0001-lr-0.2"):
+        (sweep / "runs" / name).mkdir(parents=True)
+        (sweep / "runs" / name / "status.json").write_text("{}")
+    (sweep / "sweep.yaml").touch()
+    assert list(candidates(Line.read("runner compare "))) == [f"{sweep}/", "outputs/"]
+    assert list(candidates(Line.read(f"runner compare {sweep}/runs/0"))) == [
+        f"{sweep}/runs/0001-lr-0.2",
+        f"{sweep}/runs/0000-lr-0.1",
+    ]
+
+
+def test_commands_that_compare_take_folders_alone(offered: Offered) -> None:
+    assert offered(f"runner compare {OLD_RUN} no") == []
+    assert offered(f"runner eval {OLD_RUN} no") == ["notes.txt"]
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("train", "summary", "data")])

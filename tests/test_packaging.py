@@ -55,7 +55,8 @@ def test_wheel_holds_the_package_its_types_and_every_configuration_file(wheel: P
     assert "runner/conf/config.yaml" in options
     with ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert packed == {*sources, *options, "runner/py.typed"}
+    page = {f"runner/report/page/{name}" for name in ("page.html", "page.js", "style.css")}
+    assert packed == {*sources, *options, *page, "runner/py.typed"}
 
 
 @dataclass(frozen=True)

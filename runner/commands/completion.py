@@ -23,6 +23,9 @@ SHELLS = ("bash", "zsh", "fish")
 TAKES_OVERRIDES = ("train", "summary", "data")
 """Commands that are followed by overrides; the others take directories."""
 
+TAKES_FOLDERS = ("compare", "report", "board")
+"""Commands that take as many directories as are typed, and no files."""
+
 # In the text of a command's --help: a flag's short form, the flag, and what it takes.
 _FLAG = re.compile(r"(?<![\w-])(?:(-\w+), )?(--?[a-z][\w-]*)(?:[ =]\[?(\{[^}]*\}|[\w-]+(?:\|[\w-]+)+|[A-Z]{2,}\b))?")
 
@@ -69,8 +72,8 @@ def candidates(line: Line) -> dict[str, str]:
         return dict.fromkeys(found, "")
     if command in TAKES_OVERRIDES:
         return _overrides(before, line.word)
-    is_first = all(word.startswith("-") for word in before)
-    ordinary = (path.rstrip("/") if is_run(path) else path for path in paths(line.word, only_folders=is_first))
+    only_folders = command in TAKES_FOLDERS or all(word.startswith("-") for word in before)
+    ordinary = (path.rstrip("/") if is_run(path) else path for path in paths(line.word, only_folders=only_folders))
     return dict.fromkeys([*runs(line.word), *ordinary], "")
 
 

@@ -9,7 +9,10 @@ RUNS_SHOWN = 50
 
 
 def runs(word: str, root: str = "outputs") -> list[str]:
-    """Run directories below ``root`` that begin with ``word``, the newest names first."""
+    """Run directories below ``root`` that begin with ``word``, the newest names first.
+
+    A sweep stands for its runs, with a slash at its end, until what is typed leads into it.
+    """
     return list(islice(_runs(root, word), RUNS_SHOWN))
 
 
@@ -20,7 +23,9 @@ def _runs(folder: str, word: str) -> Iterator[str]:
         # Folders are looked into only where they can hold what was typed: there may be thousands of others.
         if name.startswith(".") or not (is_found or is_on_the_way) or not os.path.isdir(path):
             continue
-        if not is_run(path):
+        if is_found and os.path.isfile(os.path.join(path, "sweep.yaml")):
+            yield f"{path}/"
+        elif not is_run(path):
             if not os.path.islink(path):  # which may lead back to here
                 yield from _runs(path, word)
         elif is_found:
