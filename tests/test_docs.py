@@ -24,6 +24,8 @@ from runner.config.paths import Places, shipped_conf
 from runner.config.shorthand import written_out
 from runner.errors import UserError
 from runner.launch.sweep import sweep
+from runner.report.facts import FIELDS
+from runner.report.where import parse
 from runner.runs.directory import RunDirectory, create
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,7 +57,7 @@ def shown_commands(page: Path) -> Iterator[Shown]:
             continue
         for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
             line, _, output = part.partition("\n")
-            words = shlex.split(re.sub(r"(>.*|&)$", "", line.strip()), comments=True)
+            words = shlex.split(re.sub(r"( >>? ?[\w./-]+)?( ?&)?$", "", line.strip()), comments=True)
             yield Shown(page.name, tuple(words), output.strip())
 
 
@@ -153,8 +155,15 @@ def test_other_command_knows_its_flags_and_takes_its_changes(
         main([command, "--help"])
     text = capsys.readouterr().out
     assert [word for word in words if word.startswith("-") and word not in text] == []
-    changes = [word for word in words if "=" in word]
+    changes = [word for word in words if "=" in word and command == "resume"]
     assert refusal(lambda: amended(frozen_run, changes)) == refusal_shown(shown)
+
+
+@named([shown for shown in of_command("ls", "compare", "report") if "--where" in shown.words])
+def test_condition_shown_is_one(shown: Shown) -> None:
+    condition = parse(shown.words[shown.words.index("--where") + 1])
+    known = {setting.key for setting in root_settings(SHIPPED)} | {*FIELDS, *(group.name for group in groups(SHIPPED))}
+    assert [name for name in condition.names if "/" not in name and "." not in name and name not in known] == []
 
 
 @named([shown for shown in EVERYTHING if shown.words[0] in ("make", "sbatch")])
