@@ -3,9 +3,14 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.config.paths import Places
 from runner.trust import Trust
+
+if TYPE_CHECKING:
+    from runner.report.comparison import Comparison
+    from runner.report.runs import Entry
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
@@ -26,3 +31,41 @@ def trust_from(values: Sequence[str]) -> Trust:
     packages = tuple(value for value in values if not Path(value).is_dir())
     here = Places.find(None, Path.cwd()).import_paths
     return Trust((*here, *folders), packages)
+
+
+def add_dirs(parser: argparse.ArgumentParser) -> None:
+    """Let a command take runs and sweeps."""
+    parser.add_argument("dirs", type=Path, nargs="+", metavar="DIR", help="runs, sweeps, or folders with such in them")
+
+
+def add_comparison(parser: argparse.ArgumentParser) -> None:
+    """Let a command take runs and sweeps, and say how they are compared."""
+    add_dirs(parser)
+    parser.add_argument("--where", metavar="CONDITION", help="only the runs that it holds for, as in runner ls")
+    parser.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a metric, or a pattern of their names; may be given several times; default: loss and monitored metric",
+    )
+    parser.add_argument(
+        "--over",
+        action="append",
+        metavar="KEY",
+        help="average over this setting; may be given several times; default: seed",
+    )
+
+
+def comparison_from(options: argparse.Namespace, command: str) -> "tuple[list[Entry], Comparison]":
+    """The runs and sweeps that are meant, and their comparison.
+
+    Raises:
+        UserError: If a directory is not there, or something else makes no sense.
+    """
+    from runner.report.comparison import compare
+    from runner.report.runs import given
+    from runner.report.where import only
+
+    entries = only(given(options.dirs, command), options.where)
+    return entries, compare(entries, options.metric, tuple(options.over or ("seed",)))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from runner.commands.arguments import add_dirs
 from runner.errors import UserError
 
 _LOOK_EVERY_S = 5.0
@@ -28,7 +29,7 @@ def main(args: Sequence[str]) -> int:
         description="Start TensorBoard on runs and sweeps. Its HPARAMS tab shows the settings that differ, and the "
         "metrics of the runs that are complete. Ctrl-C ends it.",
     )
-    parser.add_argument("dirs", type=Path, nargs="+", metavar="DIR", help="runs, sweeps, or folders with such in them")
+    add_dirs(parser)
     parser.add_argument("--port", type=int, metavar="N", help="default: 6006, or the next that is free; 0: any")
     parser.add_argument("--host", metavar="NAME", help="who can reach it: default: localhost, this machine alone")
     options = parser.parse_args(args)

@@ -1,11 +1,12 @@
 """``runner report DIR...``: runs as one HTML page."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.commands.arguments import add_trust, trust_from
+from runner.commands.arguments import add_comparison, add_trust, comparison_from, trust_from
 from runner.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,29 +23,19 @@ def main(args: Sequence[str]) -> int:
         description="Runs as one HTML page that needs no network: curves, settings against results, a table that "
         "sorts, errors, and examples of what the best run predicts.",
     )
-    parser.add_argument("dirs", type=Path, nargs="+", metavar="DIR", help="runs, sweeps, or folders with such in them")
+    add_comparison(parser)
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="default: report.html in DIR, or here for several"
     )
-    parser.add_argument("--metric", action="append", default=[], metavar="NAME", help="as in runner compare")
-    parser.add_argument("--over", action="append", metavar="KEY", help="as in runner compare")
-    parser.add_argument("--where", metavar="CONDITION", help="only the runs that it holds for, as in runner ls")
     parser.add_argument(
         "--no-examples", action="store_true", help="predict no examples, which takes the data of the run"
     )
     add_trust(parser)
     options = parser.parse_args(args)
 
-    from runner.report.comparison import compare
-    from runner.report.runs import given
-    from runner.report.where import only
-
-    entries = only(given(options.dirs, "runner report"), options.where)
+    entries, comparison = comparison_from(options, "runner report")
     out = options.output or (options.dirs[0] if len(options.dirs) == 1 else Path()) / "report.html"
-    if out.is_dir() or not out.resolve().parent.is_dir():
-        problem = "is a folder" if out.is_dir() else f"the folder {out.parent} is not there"
-        raise UserError(f"-o {out}: {problem}", expected="the name of a file, such as report.html")
-    comparison = compare(entries, options.metric, tuple(options.over or ("seed",)))
+    _require_writable(out)
 
     from runner.report.page.page import render
     from runner.runs.files import write_atomic
@@ -62,6 +53,20 @@ def main(args: Sequence[str]) -> int:
         raise UserError(f"{out} cannot be written: {error.strerror}", fix="-o FILE elsewhere") from error
     console.note(f"report   {out}: {len(page) / 1e6:.1f} MB")
     return 0
+
+
+def _require_writable(out: Path) -> None:
+    """Make sure that the page can be written, before it is made.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    folder = out.resolve().parent
+    if out.is_dir() or not folder.is_dir():
+        problem = "is a folder" if out.is_dir() else f"the folder {out.parent} is not there"
+        raise UserError(f"-o {out}: {problem}", expected="the name of a file, such as report.html")
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{out} cannot be written: the folder is not yours to write to", fix="-o FILE elsewhere")
 
 
 def _examples(comparison: "Comparison", trust: "Trust", console: "Console") -> "Examples | str":

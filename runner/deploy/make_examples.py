@@ -4,7 +4,8 @@ B: samples, C: channels, H, W: height and width.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -107,12 +108,32 @@ def _predicted(parts: Parts, batch: Batch) -> list[_Sample]:
     ]
 
 
-class _Classes:
-    """One class a sample: right or wrong, with its probability."""
+class _Kind(ABC):
+    """What samples of a task are judged by and shown with."""
 
     def __init__(self, signature: Signature) -> None:
         self._names = signature.names()
         self._is_binary = signature.task == "binary"
+
+    @abstractmethod
+    def badness(self, sample: _Sample) -> float:
+        """How bad a prediction is: 0 where it is right."""
+
+    @abstractmethod
+    def told(self, samples: Sequence[_Sample]) -> str:
+        """What came of all samples, in words."""
+
+    @abstractmethod
+    def example(self, sample: _Sample) -> Example:
+        """A sample as it is shown."""
+
+    def legend(self) -> tuple[tuple[str, str], ...]:
+        """Name and colour of each class, where colours mean classes."""
+        return ()
+
+
+class _Classes(_Kind):
+    """One class a sample: right or wrong, with its probability."""
 
     def _shares(self, sample: _Sample) -> Tensor:
         found = sample.found.flatten()
@@ -136,15 +157,9 @@ class _Classes:
         pictures = _pictures(image=sample.image)
         return Example(sample.id, pictures, truth_name, self._names[found], f"{100 * share:.0f} %", found == truth)
 
-    def legend(self) -> tuple[tuple[str, str], ...]:
-        return ()
 
-
-class _Labels:
+class _Labels(_Kind):
     """Several labels a sample: right if all of them are."""
-
-    def __init__(self, signature: Signature) -> None:
-        self._names = signature.names()
 
     def badness(self, sample: _Sample) -> float:
         """How many labels are wrong, and by how much."""
@@ -170,15 +185,9 @@ class _Labels:
         chosen = [name for name, share in zip(self._names, shares.flatten().tolist(), strict=True) if share >= 0.5]
         return ", ".join(chosen) or "none"
 
-    def legend(self) -> tuple[tuple[str, str], ...]:
-        return ()
 
-
-class _Values:
+class _Values(_Kind):
     """Numbers: off by so much."""
-
-    def __init__(self, signature: Signature) -> None:
-        pass
 
     def badness(self, sample: _Sample) -> float:
         """Mean absolute error."""
@@ -195,15 +204,9 @@ class _Values:
             sample.id, _pictures(image=sample.image), truth, found, f"off by {number(self.badness(sample))}", None
         )
 
-    def legend(self) -> tuple[tuple[str, str], ...]:
-        return ()
 
-
-class _Masks:
+class _Masks(_Kind):
     """A class for each pixel: so many of them are right."""
-
-    def __init__(self, signature: Signature) -> None:
-        self._names = signature.names()
 
     def badness(self, sample: _Sample) -> float:
         """Share of the pixels, of those that have a class, that are wrong."""
@@ -228,7 +231,7 @@ class _Masks:
         )
 
 
-_KINDS: dict[str, Callable[[Signature], _Classes | _Labels | _Values | _Masks]] = {
+_KINDS: dict[str, type[_Kind]] = {
     "classification": _Classes,
     "binary": _Classes,
     "multilabel": _Labels,

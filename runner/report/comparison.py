@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.errors import UserError, listing, nearest
-from runner.report.facts import Facts
+from runner.report.facts import Facts, known_to_none
 from runner.report.runs import Entry, Found, FoundSweep, Objective, best_of, objectives_of, runs_of
+from runner.report.where import no_such_name
 
 NAMES = ("name", "run_dir", "output_root")
 """Settings that say what a run is called."""
@@ -126,10 +127,13 @@ def compare(found: Sequence[Entry], metrics: Sequence[str] = (), over: Sequence[
         over: Settings to average over.
 
     Raises:
-        UserError: If no run has such a metric.
+        UserError: If no run has such a metric or setting.
     """
     runs = runs_of(found)
     facts = [Facts(run) for run in runs]
+    unknown = [key for key in known_to_none(facts, over) if key != "seed"]
+    if unknown:
+        raise no_such_name(f"--over {unknown[0]}", unknown[0], facts)
     objectives = _objectives(found, runs)
     keys = differing(facts)
     labels = labels_of(runs)

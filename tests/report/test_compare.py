@@ -146,6 +146,7 @@ def test_of_two_runs_settings_code_and_surroundings_are_told(
         (["sweeep"], "runner compare sweeep: there is no such folder\n"),
         (["sweep", "--metric", "val/acc"], "--metric val/acc: no run has it\n"),
         (["sweep", "--where", "seed == 9"], "--where 'seed == 9' holds for none of the runs\n"),
+        (["sweep", "--over", "data.flod"], "--over data.flod: no run has data.flod\n"),
         (["sweep", "--diff"], "--diff is about two runs, these are 4\n"),
     ],
 )
