@@ -42,7 +42,7 @@ def within(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | No
     room = max(width - sum(one + _GAP for one in widths[:num_labels]), _LEAST)
     widths[num_labels:] = [min(one, room) for one in widths[num_labels:]]
     found: list[str] = []
-    for part in _parts(widths[num_labels:], room):
+    for part in _parts(widths[num_labels:], room) or [[]]:
         columns = [*range(num_labels), *(num_labels + column for column in part)]
         cells = [[short(row[column], widths[column]) for column in columns] for row in (header, *rows)]
         found += [*([""] if found else []), *aligned(cells[0], cells[1:])]
