@@ -170,16 +170,16 @@ class _Parser:
         if self._take("not"):
             if self.next != "in":
                 raise self.error("in")
-            among = self._among(left)
+            among = self._among(left, name)
             return lambda run: not among(run)
         if self.next == "in":
-            return self._among(left)
+            return self._among(left, name)
         tests: list[_Test] = []
         while operator := self._take(*_OPERATORS):
-            before = self._at
+            word = self._tokens[self._at].text if self.next is not None else None
             right, other = self._operand(wants_name=name is None)
             if operator in ("==", "=", "!=") and name in _STATE:
-                self._check_state(before)
+                self._check_state(word)
             tests.append(_compared(left, operator, right, self._text))
             left, name = right, other
         if len(tests) == 1:
@@ -190,9 +190,11 @@ class _Parser:
             raise self.error("an operator, such as == or <")
         return lambda run: bool(left(run))
 
-    def _among(self, left: _Operand) -> _Test:
+    def _among(self, left: _Operand, name: str | None) -> _Test:
         self._take("in")
         values = self._list()
+        for value in values if name in _STATE else ():
+            self._check_state(value)
         return lambda run: any(_equal(left(run), value) for value in values)
 
     def _list(self) -> list[Any]:
@@ -207,13 +209,13 @@ class _Parser:
             values.append(self._list() if self.next == "[" else self._value())
         return values
 
-    def _check_state(self, at: int) -> None:
-        """Refuse a word that is no state."""
-        token = self._tokens[at]
-        if token.text not in STATES:
-            close = nearest(token.text, STATES)
+    def _check_state(self, value: Any) -> None:
+        """Refuse what is no state."""
+        if value not in STATES:
             raise UserError(
-                f"--where '{self._text}': {token.text} is not a state", expected=listing(STATES), nearest=close
+                f"--where '{self._text}': {value} is not a state",
+                expected=listing(STATES),
+                nearest=nearest(str(value), STATES),
             )
 
     def _operand(self, wants_name: bool) -> tuple[_Operand, str | None]:

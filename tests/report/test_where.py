@@ -105,6 +105,7 @@ def test_a_condition_holds_for_the_runs_that_it_describes(runs: list[Facts], con
         ("3", "at its end\n  expected: an operator"),
         ("seed ! 1", "at '! 1'\n  expected: a name, a value or an operator"),
         ("and seed", "at 'and seed'\n  expected: a name or a value"),
+        ("state in [failed, prund]", "prund is not a state\n.*\n  nearest:  pruned"),
         ("state == fialed", "fialed is not a state\n  expected: created, running, .*\n  nearest:  failed"),
     ],
 )
