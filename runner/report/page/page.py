@@ -16,6 +16,7 @@ from runner import __version__
 from runner.deploy.examples import Example, Examples
 from runner.report.comparing import count, spread, titles_of
 from runner.report.comparison import NAMES, Comparison, Row
+from runner.report.facts import Facts
 from runner.report.page import curves, study
 from runner.report.runs import Entry, FoundSweep
 from runner.report.values import shown
@@ -94,8 +95,6 @@ def _typed(entries: Sequence[Entry]) -> str | None:
         return None
     if isinstance(entries[0], FoundSweep):
         return " ".join(["runner train -m", *map(str, entries[0].record.get("typed") or ())])
-    from runner.report.facts import Facts
-
     return " ".join(["runner train", *Facts(entries[0]).typed])
 
 
