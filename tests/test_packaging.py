@@ -49,7 +49,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_wheel_holds_the_package_its_types_and_every_configuration_file(wheel: Path) -> None:
-    sources = {file.relative_to(ROOT).as_posix() for file in (ROOT / "runner").rglob("*.py")}
+    folders = (ROOT / "runner", ROOT / "hydra_plugins")
+    sources = {file.relative_to(ROOT).as_posix() for folder in folders for file in folder.rglob("*.py")}
     options = {f"runner/{file.relative_to(ROOT).as_posix()}" for file in (ROOT / "conf").rglob("*.yaml")}
     assert "runner/cli.py" in sources
     assert "runner/conf/config.yaml" in options
