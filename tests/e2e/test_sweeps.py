@@ -117,7 +117,8 @@ def test_every_combination_is_a_run_and_the_end_is_one_table(runner: CommandLine
     assert [run.path.name for run in sweep.runs().values()] == names
     configs = [run.config() for run in sweep.runs().values()]
     assert [(one["optimizer"]["lr"], one["seed"]) for one in configs] == [(0.1, 0), (0.1, 1), (0.01, 0), (0.01, 1)]
-    rows = [line.split() for line in done.stdout.splitlines()[-4:]]
+    table = done.stdout.partition("\nrun ")[2]
+    rows = [line.split() for line in table.splitlines()[1:5]]
     assert [row[:4] for row in rows] == [
         ["0000", "0.1", "0", "completed"],
         ["0001", "0.1", "1", "completed"],
