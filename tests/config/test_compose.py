@@ -166,8 +166,8 @@ def test_names_typed_over_those_of_an_experiment_are_refused_with_both_ways_to_m
     assert refused("experiment=slow", *ADAPTED) == [
         "adapt.lr_factors={blocks.*: 2}: adapt.lr_factors is there already, with output.*, and has no blocks.*\n"
         "  where:    conf/experiment/slow.yaml\n"
-        "  fix:      '+adapt.lr_factors={blocks.*: 2}' to have both, or adapt.lr_factors=null in front of yours to have "
-        "it alone"
+        "  fix:      '+adapt.lr_factors={blocks.*: 2}' to have both, "
+        "or adapt.lr_factors=null in front of yours to have it alone"
     ]
     model, factors = ADAPTED
     both = compose("experiment=slow", model, f"+{factors}").config["adapt"]["lr_factors"]
