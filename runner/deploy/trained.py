@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from runner.config.frozen import frozen
 from runner.config.schema import RunConfig
 from runner.data.loader import Batch, Change
 from runner.data.prepare import Prepare
@@ -65,10 +66,11 @@ def open_trained(run: RunDirectory, checkpoint: str, trust: Trust, device: str |
             model computes in fp32.
 
     Raises:
-        UserError: If the checkpoint does not exist, the run names code that is not trusted, or the device is missing.
+        UserError: If the checkpoint does not exist, the run is of another version or names code that is not trusted, or
+            the device is missing.
     """
     trust.check(run.config(), run.path)
-    config = RunConfig.model_validate(run.config())
+    config = frozen(run)
     signature = Signature.read(run.signature_file)
     state = checkpoint_store(run, config).load(checkpoint)
     chosen = choose(config.device.kind, config.device.precision) if device is None else choose(device, "fp32")
