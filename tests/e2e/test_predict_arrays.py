@@ -238,6 +238,61 @@ def test_masks_are_written_for_the_rows_of_an_array(train: Train, here: Path) ->
     np.testing.assert_array_equal(np.asarray(Image.open("masks/new/1.png")), classes[1])
 
 
+WALKS = """
+import torch
+from torch import nn
+
+class Walks(torch.utils.data.Dataset):
+    classes = ["a", "b"]
+    def __len__(self):
+        return 24
+    def __getitem__(self, index):
+        row = torch.zeros(9)
+        row[:2 + index % 5] = 1.0 + index
+        return row, index % 2
+
+class Trimmed:
+    def __call__(self, samples):
+        rows = torch.stack([row for row, _ in samples])
+        return rows[:, :int((rows != 0).sum(1).max())], torch.stack([target for _, target in samples])
+
+class Reader(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.output = nn.Linear(1, 2)
+    def forward(self, rows):
+        assert rows.shape[1] and rows[:, -1].any(), "the last column of a batch is not padding alone"
+        return self.output(rows.sum(1, keepdim=True) / (rows != 0).sum(1, keepdim=True))
+"""
+PADDED = """
+defaults: [base, _self_]
+source: {_target_: walks_of_a_test.Walks}
+collate: {_target_: walks_of_a_test.Trimmed}
+channels: 9
+image_size: null
+num_classes: 2
+"""
+
+
+def test_a_collate_that_cuts_off_padding_does_so_in_every_command(
+    train: Train, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "walks_of_a_test", raising=False)
+    Path("walks_of_a_test.py").write_text(WALKS)
+    Path("conf/data").mkdir()
+    Path("conf/data/walks.yaml").write_text(PADDED)
+    Path("conf/model/reader.yaml").write_text("_target_: walks_of_a_test.Reader\n")
+    run = train("data=walks", "model=reader", *SMALL)
+    rows = np.array([[3, 0, 0, 0, 0, 0, 0, 0, 0], [2, 2, 2, 2, 0, 0, 0, 0, 0]], np.float32)
+    np.save("new.npy", rows)
+    assert main(["predict", run.path.name, "new.npy", "-o", "out.csv"]) == 0
+    with torch.no_grad():
+        by_hand = bare_model(run)(torch.from_numpy(rows[:, :4])).softmax(1)
+    assert_predicted(run, ["new.npy[0]", "new.npy[1]"], by_hand)
+    for command in (["eval", run.path.name], ["export", run.path.name, "--format", "weights"]):
+        assert main(command) == 0
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [("picture.png", "a sample of the run is 2x16"), ("empty", "empty has no files of arrays in it")],
