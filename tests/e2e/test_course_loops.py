@@ -143,7 +143,7 @@ def test_two_inputs_with_a_weighted_sampler(train: Train, pets: tuple[np.ndarray
     images, features, labels = pets
     run = train(
         "experiment=two_inputs", "data.source.csv=pets/label.csv", "data.source.feature_columns=[age,weight]",
-        "data.split.val=0", "model.widths=[4]", *SMALL,
+        "data.split.val=0", "monitor=train/f1", "model.widths=[4]", *SMALL,
     )  # fmt: skip
     torch.manual_seed(SEED)
     model = TwoInputs()
@@ -184,7 +184,9 @@ def adapted_resnet_by_hand(images: np.ndarray, labels: Tensor, dtype: torch.dtyp
     return train_by_hand(model, optimizer, inputs, labels, loss_of=loss_of, lr_factor=cosine)
 
 
-ADAPTED = ("experiment=adapted_resnet", "data.source.csv=pets/label.csv", "data.split.val=0", *SMALL)
+ADAPTED = (
+    "experiment=adapted_resnet", "data.source.csv=pets/label.csv", "data.augment=[]", "data.split.val=0", *SMALL,
+)  # fmt: skip
 
 
 def test_adapted_resnet(train: Train, pets: tuple[np.ndarray, Tensor, Tensor]) -> None:
