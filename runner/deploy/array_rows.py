@@ -115,8 +115,8 @@ def _unlike(shape: Sequence[int], stored: Values) -> str:
 
 def inputs_in(
     file: ArrayFile, stored: Sequence[Values], named: Sequence[str | int], others: Sequence[str]
-) -> dict[str | int, int | None]:
-    """The arrays of a file that are the inputs of a model, in their order.
+) -> tuple[list[str | int], int | None]:
+    """The arrays of a file that are the inputs of a model, in their order, and the number of samples in each.
 
     Args:
         file: The file.
@@ -125,7 +125,7 @@ def inputs_in(
         others: The names of what is no input.
 
     Returns:
-        The number of samples in each, as of ``count_of``.
+        Their names, and the number as ``count_of`` gives it.
 
     Raises:
         ValueError: If it has not as many arrays, or they do not hold such samples, or not as many of each.
@@ -140,10 +140,10 @@ def inputs_in(
     if len(names) != len(stored):
         raise ValueError(f"holds {listing(file.names)}, and the model takes {len(stored)} inputs")
     try:
-        counts = {name: count_of(file.shape(name), one) for name, one in zip(names, stored, strict=True)}
+        counts = [count_of(file.shape(name), one) for name, one in zip(names, stored, strict=True)]
     except UserError as error:
         raise ValueError(error.what) from error
-    if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} {'one' if count is None else count}" for name, count in counts.items())
-        raise ValueError(f"has unlike numbers of samples: {told}")
-    return counts
+    if len(set(counts)) > 1:
+        told = [f"{name} {'one' if count is None else count}" for name, count in zip(names, counts, strict=True)]
+        raise ValueError(f"has unlike numbers of samples: {listing(told)}")
+    return names, counts[0]

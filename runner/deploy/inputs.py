@@ -82,14 +82,13 @@ class _Finder:
     def _rows(self, path: Path, relative: Path) -> Iterator[Item]:
         try:
             file = self._files.open(path).file
-            counts = inputs_in(file, self._stored, self._layout.input_names, self._layout.others)
+            names, count = inputs_in(file, self._stored, self._layout.input_names, self._layout.others)
         except (OSError, ValueError, UserError) as error:
             reason = error.what.removeprefix(f"{path} ") if isinstance(error, UserError) else str(error)
             yield Item(str(path), str(relative), (Unreadable(reason),) * len(self._stored))
             return
-        count = next(iter(counts.values()))
         for row in (None,) if count is None else range(count):
-            parts = tuple(ArrayRow(self._files, path, name, row) for name in counts)
+            parts = tuple(ArrayRow(self._files, path, name, row) for name in names)
             if row is None:
                 yield Item(str(path), str(relative), parts)
             else:
