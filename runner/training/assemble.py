@@ -12,7 +12,7 @@ from runner.config.schema import RunConfig
 from runner.config.sections.regularization import Regularization
 from runner.config.sections.task import metric_nodes
 from runner.errors import UserError, nearest
-from runner.models.adapt import lr_factors
+from runner.models.adapt.weights import lr_factors
 from runner.tracking.console import Console
 from runner.training.data import load_data
 from runner.training.devices import choose, prepare_process, require

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from runner.config.frozen import frozen
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import LostLockError, RunLock
@@ -55,11 +56,12 @@ def execute(
         judge: Asked after every epoch whether to go on.
 
     Raises:
-        UserError: If another process executes the directory, it names code that is not trusted, or ``change`` refuses;
-            nothing is written then.
+        UserError: If another process executes the directory, it is of another version, names code that is not trusted,
+            or ``change`` refuses; nothing is written then.
         OSError: If the directory cannot be written at all.
     """
     trust.check(run.config(), run.path)
+    frozen(run)
     with RunLock(run.path) as lock, stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
         change()
         status, lost = read_status(run)

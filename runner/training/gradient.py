@@ -21,13 +21,14 @@ class Gradient(Protocol):
         """Forget the gradients of the update before."""
         ...
 
-    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch.
 
         Args:
             inputs: What the model takes.
             targets: What the loss takes.
-            share: What part of the samples of the update these are: 1 where there is nothing to accumulate.
+            share: What part of the update these samples are: 1 where there is nothing to accumulate. A tensor is not
+                looked at, which would wait for the device.
 
         Returns:
             The mean loss of the batch (a scalar, not scaled by ``share``) and the main output, both without a graph.
@@ -51,7 +52,7 @@ class EagerGradient:
             parameter.grad = None
 
     def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor) -> tuple[Tensor, Tensor]:
-        """Add the gradient of a batch; ``share`` as a tensor is not looked at, which would wait for the device."""
+        """Add the gradient of a batch."""
         try:
             with self.autocast():
                 outputs = self.forward(*inputs)

@@ -17,10 +17,12 @@ from runner.training.buffers import copied_buffers, restore_buffers
 from runner.training.parts import Parts
 from runner.training.progress import Plan, Progress
 from runner.training.recorder import Recorder
-from runner.training.scores import Scores, Seen
+from runner.training.scores import Scores, Seen, Weight
 from runner.training.signals import StopRequest
 
 T = TypeVar("T")
+Prepared = tuple[tuple[Tensor, ...], Tensor]
+"""Inputs and targets on the device."""
 
 
 def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder: Recorder, stop: StopRequest) -> None:
@@ -64,17 +66,15 @@ def train_step(
 ) -> Tensor | None:
     """One optimizer update from the micro-batches of a window; the norm of the gradient before it was cut, if it is.
 
-    Losses are means over samples, so each micro-batch counts by its size: a last window that is shorter, or whose last
-    batch is smaller, gives the gradient of the same samples in one batch.
+    Losses are means, so each micro-batch counts by what its mean divides by: a last window that is shorter, or whose
+    last batch is smaller, gives the gradient of the same samples in one batch.
     """
     parts.gradient.clear()
     buffers = copied_buffers(parts.model) if parts.skip_nonfinite else None
-    num_samples = sum(batch.indices.numel() for batch in window)  # len() of a tensor takes ten times as long
     seen = []
-    for batch in window:
-        inputs, targets = parts.splits.prepare(batch, progress.epoch, training=True)
-        loss, outputs = parts.gradient.add(inputs, targets, batch.indices.numel() / num_samples)
-        seen.append(Seen(loss, outputs, targets, batch.indices))
+    for batch, (inputs, targets), weight, share in weighed(parts, window, progress.epoch):
+        loss, outputs = parts.gradient.add(inputs, targets, share)
+        seen.append(Seen(loss, outputs, targets, batch.indices, weight))
     if buffers is not None and not (all(one.loss.isfinite() for one in seen) and parts.gradients_are_finite()):
         restore_buffers(parts.model, buffers)
         scores.skip()
@@ -93,10 +93,22 @@ def evaluate(parts: Parts, batches: Iterable[Batch], stop: StopRequest | None = 
         with parts.autocast():
             outputs = parts.evaluate(*inputs)
             loss = parts.loss(outputs, targets)
-        scores.add([Seen(loss, outputs, targets, batch.indices)])
+        scores.add([Seen(loss, outputs, targets, batch.indices, parts.weight(batch, targets))])
         if stop is not None and stop.requested:
             break
     return scores.compute()
+
+
+def weighed(parts: Parts, window: list[Batch], epoch: int) -> Iterator[tuple[Batch, Prepared, Weight, Weight]]:
+    """Each batch of a window, as the model takes it, with what it counts and the share that this is of the window."""
+    ready: Iterable[Prepared] = (parts.splits.prepare(batch, epoch, training=True) for batch in window)
+    if parts.divisor is None:
+        weights: list[Weight] = [batch.indices.numel() for batch in window]  # len() of a tensor takes ten times as long
+    else:
+        ready = list(ready)  # all at once, because what the last one counts decides the share of the first
+        weights = [parts.divisor(targets) for _, targets in ready]
+    total = sum(weights)
+    return zip(window, ready, weights, [weight / total for weight in weights], strict=True)
 
 
 def windows(batches: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -10,15 +10,17 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
+from runner.data.loader import Batch
 from runner.errors import UserError
 from runner.training.cuda_graph import GraphedGradient
 from runner.training.data import Splits
 from runner.training.devices import Device
+from runner.training.divisors import Divisor, divisor_of
 from runner.training.gradient import Compiled, EagerGradient, Gradient, Outputs
 from runner.training.lean_torch import plain_step
 from runner.training.penalties import Penalties
 from runner.training.schedules import Plateau, of_update
-from runner.training.scores import Scores
+from runner.training.scores import Scores, Weight
 from runner.training.tasks import Task
 
 
@@ -57,6 +59,8 @@ class Parts:
     """Layers that stay in eval mode."""
     loss: Callable[[Outputs, Tensor], Tensor] = field(init=False)
     """The mean loss of a batch from its outputs and targets, with that of auxiliary outputs: a scalar."""
+    divisor: Divisor | None = field(init=False)
+    """What that mean divides by, from the targets; None: the number of samples."""
     gradient: Gradient = field(init=False)
     evaluated: nn.Module = field(init=False)
     """The model that is evaluated: the averaged one, where there is one."""
@@ -72,6 +76,7 @@ class Parts:
         forward = self._compiled(self.model)
         self.evaluate = forward if self.averaged is None else self._compiled(self.evaluated)
         self.loss = _of_task(self.task, self.loss_fn, self.auxiliary_weights)
+        self.divisor = divisor_of(self.loss_fn)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         eager = EagerGradient(weights, forward, self.loss, self.device.autocast, self.scaler)
         batch_size = self.splits.train.batch_size
@@ -91,6 +96,10 @@ class Parts:
         self.model.train()
         for layer in self.held:
             layer.eval()
+
+    def weight(self, batch: Batch, targets: Tensor) -> Weight:
+        """What the mean loss of a batch, with these targets on the device, counts among those of others."""
+        return batch.indices.numel() if self.divisor is None else self.divisor(targets)
 
     def sample_inputs(self) -> tuple[Tensor, ...]:
         """The inputs of a few training samples, as the model takes them."""

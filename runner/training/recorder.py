@@ -21,7 +21,7 @@ from runner.training.progress import Plan, Progress, Results
 from runner.training.randomness import generator_states
 from runner.training.scores import Scores
 
-FORMAT = 1
+FORMAT = 2
 """Version of the checkpoint's layout."""
 
 

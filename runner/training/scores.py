@@ -14,6 +14,10 @@ _HELD_ELEMENTS = 1_000_000
 """Outputs held back before they are counted: few enough to be small beside a model, many enough to count rarely."""
 
 
+Weight = float | Tensor
+"""What a mean counts among others: how many samples it is of, or else a scalar on the device."""
+
+
 class Seen(NamedTuple):
     """A batch that went through the model."""
 
@@ -23,6 +27,8 @@ class Seen(NamedTuple):
     targets: Tensor
     indices: Tensor
     """(B,) ids of its samples."""
+    weight: Weight
+    """What the loss divides by."""
 
 
 class Scores:
@@ -38,20 +44,19 @@ class Scores:
 
     def __init__(self, metric: Metric, counts_skipped: bool = False) -> None:
         self.metric = metric
-        self.samples = 0
         self.skipped = 0
         self._counts_skipped = counts_skipped
         self._loss_sum = 0.0
-        self._unread: list[tuple[Tensor, Tensor, int | None]] = []
+        self._weight: float = 0
+        self._unread: list[tuple[Tensor, Weight, Tensor, int | None]] = []
         self._uncounted: list[Seen] = []
         self._uncounted_elements = 0
-        self._at_mark = (0.0, 0)
+        self._at_mark: tuple[float, float] = (0.0, 0)
 
     def add(self, batches: Sequence[Seen], step: int | None = None) -> None:
         """Note the batches of an update (counted from 1), or of an evaluation (None)."""
         for seen in batches:
-            self.samples += seen.indices.numel()
-            self._unread.append((seen.loss, seen.indices, step))
+            self._unread.append((seen.loss, seen.weight, seen.indices, step))
             self._uncounted.append(seen)
             self._uncounted_elements += seen.outputs.numel()
         if self._uncounted_elements >= _HELD_ELEMENTS:
@@ -68,7 +73,7 @@ class Scores:
             UserError: If the loss of an update is not finite.
         """
         self._read_losses()
-        return self._loss_sum / self.samples if self.samples else math.nan
+        return self._loss_sum / self._weight if self._weight else math.nan
 
     def loss_since_mark(self) -> float:
         """Mean loss since the last call, for a training curve; NaN if nothing was added. Waits for the device.
@@ -77,10 +82,10 @@ class Scores:
             UserError: If the loss of an update is not finite.
         """
         self._read_losses()
-        loss_before, samples_before = self._at_mark
-        self._at_mark = (self._loss_sum, self.samples)
-        samples = self.samples - samples_before
-        return (self._loss_sum - loss_before) / samples if samples else math.nan
+        loss_before, weight_before = self._at_mark
+        self._at_mark = (self._loss_sum, self._weight)
+        weight = self._weight - weight_before
+        return (self._loss_sum - loss_before) / weight if weight else math.nan
 
     def compute(self) -> dict[str, float]:
         """``loss`` and every metric, by name. Waits for the device.
@@ -95,11 +100,13 @@ class Scores:
     def _read_losses(self) -> None:
         if not self._unread:
             return
-        values = torch.stack([loss for loss, _, _ in self._unread]).tolist()
-        for value, (_, indices, step) in zip(values, self._unread, strict=True):
-            if step is not None and not math.isfinite(value):
-                raise _not_finite(value, step, indices)
-            self._loss_sum += value * indices.numel()
+        losses = torch.stack([loss for loss, *_ in self._unread]).tolist()
+        weights = _numbers([weight for _, weight, *_ in self._unread])
+        for loss, weight, (_, _, indices, step) in zip(losses, weights, self._unread, strict=True):
+            if step is not None and not math.isfinite(loss):
+                raise _not_finite(loss, step, indices)
+            self._loss_sum += loss * weight
+            self._weight += weight
         self._unread.clear()
 
     def _count(self) -> None:
@@ -121,7 +128,7 @@ class Scores:
         self._read_losses()
         self._count()
         return {
-            "samples": self.samples,
+            "weight": self._weight,
             "skipped": self.skipped,
             "loss_sum": self._loss_sum,
             "mark": list(self._at_mark),
@@ -130,9 +137,14 @@ class Scores:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
-        self.samples, self.skipped, self._loss_sum = state["samples"], state["skipped"], state["loss_sum"]
+        self._weight, self.skipped, self._loss_sum = state["weight"], state["skipped"], state["loss_sum"]
         self._at_mark = (state["mark"][0], state["mark"][1])
         self.metric.load_state_dict(state["metric"])
+
+
+def _numbers(weights: Sequence[Any]) -> list[float]:
+    """The weights, all of which are on the device, or none."""
+    return torch.stack(tuple(weights)).tolist() if isinstance(weights[0], Tensor) else list(weights)
 
 
 def _not_finite(value: float, step: int, indices: Tensor) -> UserError:

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.config.frozen import frozen, made_by
 from runner.config.leaves import leaves
 from runner.config.schema import RunConfig
+from runner.errors import UserError
 from runner.runs import provenance
 from runner.runs.background import BackgroundSaver
 from runner.runs.direction import direction_of
@@ -24,7 +26,7 @@ from runner.training.parts import Parts
 from runner.training.pictures import Pictures
 from runner.training.progress import Plan, Progress
 from runner.training.randomness import restore_generators
-from runner.training.recorder import Judge, Recorder, flatten
+from runner.training.recorder import FORMAT, Judge, Recorder, flatten
 from runner.training.scores import Scores
 from runner.training.signature import signature_of
 from runner.training.start import start_from_file
@@ -47,7 +49,8 @@ class Session:
         """Go back to the newest good checkpoint: weights, generators, records; or to the start if there is none.
 
         Raises:
-            UserError: If there are checkpoints, but none is whole; or the weights to start from do not fit.
+            UserError: If there are checkpoints, but none is whole, or they are of another version; or the weights to
+                start from do not fit.
         """
         saved, damaged = self.saver.store.newest()
         for line in damaged:
@@ -61,6 +64,13 @@ class Session:
             if from_file is not None:
                 self.tracker.console.note(from_file)
             return Progress(), scores
+        if saved["format"] != FORMAT:
+            raise UserError(
+                f"the checkpoints in {self.run.path} have layout {saved['format']}, "
+                f"and this version goes on from {FORMAT}",
+                where=made_by(self.run),
+                fix="runner of that version; their weights alone can be used by any: model.weights=FILE",
+            )
         self.parts.load_state_dict(saved)
         scores.load_state_dict(saved["scores"])
         progress = Progress(**saved["progress"])
@@ -111,7 +121,7 @@ def open_session(
     Raises:
         UserError: If the data is broken, the device is missing, or parts do not fit together.
     """
-    config = RunConfig.model_validate(run.config())
+    config = frozen(run)
     console.note(f"run      {run.path}")
     parts = assemble(config, run.choices(), console)
     facts = {

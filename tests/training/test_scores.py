@@ -17,7 +17,9 @@ CPU = torch.device("cpu")
 
 def seen(loss: float, size: int) -> list[Seen]:
     """A batch of a mean loss, whose outputs and targets do not matter."""
-    return [Seen(torch.tensor(loss), torch.zeros(size, 2), torch.zeros(size, dtype=torch.int64), torch.arange(size))]
+    return [
+        Seen(torch.tensor(loss), torch.zeros(size, 2), torch.zeros(size, dtype=torch.int64), torch.arange(size), size)
+    ]
 
 
 def batches(seed: int, sizes: list[int]) -> list[Seen]:
@@ -28,6 +30,7 @@ def batches(seed: int, sizes: list[int]) -> list[Seen]:
             torch.randn(size, 1, generator=generator),
             torch.randn(size, generator=generator),
             torch.arange(size),
+            size,
         )
         for size in sizes
     ]
