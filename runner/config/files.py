@@ -67,13 +67,14 @@ class ConfigFiles:
         return tuple(str(override.input_line) for override in overrides if self._chooses(override))
 
     def _chooses(self, override: Override) -> bool:
-        """Whether an override chooses a file, as Hydra tells it from one that sets a value."""
-        is_group = override.package is not None or self.is_group(override.key_or_group)
-        return is_group and not isinstance(override.value(), dict)
+        """Whether an override decides which files are merged, as Hydra tells it from one that sets a value."""
+        key = override.key_or_group
+        is_group = override.package is not None or self.is_group(key)
+        return key == "hydra.searchpath" or (is_group and not isinstance(override.value(), dict))
 
     def _is_group(self, name: str) -> bool:
         """Whether a name is that of a folder of options."""
-        return self.loader.get_group_options(name, ObjectType.CONFIG, CONFIG_NAME) != []
+        return self.loader.get_group_options(name, ObjectType.CONFIG) != []  # with CONFIG_NAME, it reads that again
 
     def options(self, group: str) -> list[str]:
         """The options of a group, without the base files that they share."""

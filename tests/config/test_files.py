@@ -1,5 +1,7 @@
 """Putting files and overrides together: as Hydra does it, whatever was put together before."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,12 +33,12 @@ def without_hydra(config: DictConfig) -> str:
     return OmegaConf.to_yaml(OmegaConf.masked_copy(config, [key for key in map(str, config) if key != "hydra"]))
 
 
-def put_together(files: ConfigFiles, typed: list[str]) -> tuple[str, object]:
+def told(act: Callable[[], DictConfig]) -> str:
+    """The configuration, or what Hydra says of a mistake."""
     try:
-        composed = files.load(typed)
+        return without_hydra(act())
     except HydraException as error:
-        return type(error).__name__, str(error)
-    return without_hydra(composed), files.choices(composed, typed)
+        return f"{type(error).__name__}: {error}"
 
 
 @pytest.fixture(scope="module")
@@ -46,22 +48,23 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ConfigFiles:
 
 @pytest.mark.parametrize("typed", TYPED, ids=" ".join)
 def test_files_and_overrides_are_put_together_as_hydra_does(files: ConfigFiles, typed: list[str]) -> None:
-    try:
-        whole = files.loader.load_configuration(CONFIG_NAME, overrides=typed, run_mode=RunMode.RUN)
-    except HydraException as error:
-        assert put_together(files, typed) == (type(error).__name__, str(error))
-    else:
-        assert put_together(files, typed)[0] == without_hydra(whole)
+    whole = told(lambda: files.loader.load_configuration(CONFIG_NAME, overrides=typed, run_mode=RunMode.RUN))
+    assert told(lambda: files.load(typed)) == whole
 
 
-def test_what_was_put_together_before_changes_nothing(files: ConfigFiles, tmp_path: Path) -> None:
-    alone = [put_together(ConfigFiles(Places.find(None, tmp_path)), typed) for typed in TYPED]
+def test_what_was_put_together_before_changes_nothing(tmp_path: Path) -> None:
+    alone = [told(partial(ConfigFiles(Places.find(None, tmp_path)).load, typed)) for typed in TYPED]
     used = ConfigFiles(Places.find(None, tmp_path))
-    for typed in TYPED:
-        used.load(typed[:0])["seed"] = 12345  # whoever has a configuration may change it
-    assert [put_together(used, typed) for typed in [*TYPED, *reversed(TYPED)]] == [*alone, *reversed(alone)]
+    used.load([])["seed"] = 12345  # whoever has a configuration may change it
+    assert [told(partial(used.load, typed)) for typed in [*TYPED, *reversed(TYPED)]] == [*alone, *reversed(alone)]
 
 
 def test_several_values_are_refused_where_one_run_is_asked_for(files: ConfigFiles) -> None:
     with pytest.raises(HydraException, match="Ambiguous value"):
         files.load(["seed=1,2"])
+
+
+def test_files_of_another_folder_are_found(files: ConfigFiles, tmp_path: Path) -> None:
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "own.yaml").write_text("_target_: torch.optim.SGD\nlr: 0.75\n")
+    assert files.load([f"hydra.searchpath=[{tmp_path}]", "optimizer=own"]).optimizer.lr == 0.75
