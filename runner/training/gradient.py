@@ -21,13 +21,14 @@ class Gradient(Protocol):
         """Forget the gradients of the update before."""
         ...
 
-    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float, is_last: bool) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch.
 
         Args:
             inputs: What the model takes.
             targets: What the loss takes.
             share: What part of the samples of the update these are: 1 where there is nothing to accumulate.
+            is_last: Whether the update follows: where several processes share the work, they add up theirs now.
 
         Returns:
             The mean loss of the batch (a scalar, not scaled by ``share``) and the main output, both without a graph.
@@ -50,7 +51,9 @@ class EagerGradient:
         for parameter in self.parameters:
             parameter.grad = None
 
-    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor) -> tuple[Tensor, Tensor]:
+    def add(
+        self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor, is_last: bool = True
+    ) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch; ``share`` as a tensor is not looked at, which would wait for the device."""
         try:
             with self.autocast():

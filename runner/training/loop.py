@@ -16,14 +16,14 @@ from runner.data.loader import Batch
 from runner.training.buffers import copied_buffers, restore_buffers
 from runner.training.parts import Parts
 from runner.training.progress import Plan, Progress
-from runner.training.recorder import Recorder
+from runner.training.recorder import Records
 from runner.training.scores import Scores, Seen
-from runner.training.signals import StopRequest
+from runner.training.signals import Stop
 
 T = TypeVar("T")
 
 
-def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder: Recorder, stop: StopRequest) -> None:
+def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder: Records, stop: Stop) -> None:
     """Train from wherever ``progress`` stands until the plan is fulfilled or a stop is requested.
 
     ``scores`` are those of the running epoch. A checkpoint is saved as the plan says, and whenever the loop is left.
@@ -69,13 +69,14 @@ def train_step(
     """
     parts.gradient.clear()
     buffers = copied_buffers(parts.model) if parts.skip_nonfinite else None
-    num_samples = sum(batch.indices.numel() for batch in window)  # len() of a tensor takes ten times as long
+    num_samples = sum(batch.num_all for batch in window)
     seen = []
     for batch in window:
         inputs, targets = parts.splits.prepare(batch, progress.epoch, training=True)
-        loss, outputs = parts.gradient.add(inputs, targets, batch.indices.numel() / num_samples)
-        seen.append(Seen(loss, outputs, targets, batch.indices))
-    if buffers is not None and not (all(one.loss.isfinite() for one in seen) and parts.gradients_are_finite()):
+        share, is_last = batch.num_own / num_samples, batch is window[-1]
+        loss, outputs = parts.gradient.add(inputs, targets, share, is_last)
+        seen.append(Seen(loss, outputs, targets, batch.indices, batch.num_own))
+    if buffers is not None and not parts.is_finite([one.loss for one in seen]):
         restore_buffers(parts.model, buffers)
         scores.skip()
         return None
@@ -84,16 +85,16 @@ def train_step(
 
 
 @torch.no_grad()
-def evaluate(parts: Parts, batches: Iterable[Batch], stop: StopRequest | None = None) -> dict[str, float]:
+def evaluate(parts: Parts, batches: Iterable[Batch], stop: Stop | None = None) -> dict[str, float]:
     """Loss and metrics over a split; whoever asked for a stop meanwhile gets figures of a part, to be thrown away."""
-    parts.evaluated.eval()
+    parts.begin_evaluation()
     scores = parts.new_scores()
     for batch in batches:
         inputs, targets = parts.splits.prepare(batch)
         with parts.autocast():
             outputs = parts.evaluate(*inputs)
             loss = parts.loss(outputs, targets)
-        scores.add([Seen(loss, outputs, targets, batch.indices)])
+        scores.add([Seen(loss, outputs, targets, batch.indices, batch.num_own)])
         if stop is not None and stop.requested:
             break
     return scores.compute()

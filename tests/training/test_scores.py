@@ -17,7 +17,8 @@ CPU = torch.device("cpu")
 
 def seen(loss: float, size: int) -> list[Seen]:
     """A batch of a mean loss, whose outputs and targets do not matter."""
-    return [Seen(torch.tensor(loss), torch.zeros(size, 2), torch.zeros(size, dtype=torch.int64), torch.arange(size))]
+    targets = torch.zeros(size, dtype=torch.int64)
+    return [Seen(torch.tensor(loss), torch.zeros(size, 2), targets, torch.arange(size), size)]
 
 
 def batches(seed: int, sizes: list[int]) -> list[Seen]:
@@ -28,6 +29,7 @@ def batches(seed: int, sizes: list[int]) -> list[Seen]:
             torch.randn(size, 1, generator=generator),
             torch.randn(size, generator=generator),
             torch.arange(size),
+            size,
         )
         for size in sizes
     ]
@@ -97,7 +99,7 @@ def test_reading_and_saving_on_the_way_changes_no_bit(
             if number in reads:
                 disturbed.loss()
             if number in saves:
-                state = disturbed.state_dict()
+                state, counted = disturbed.state_dict(), disturbed.metric_states()
                 disturbed = Scores(RegressionMetrics(CPU))
-                disturbed.load_state_dict(state)
+                disturbed.load_state_dict(state, counted)
     assert disturbed.compute() == undisturbed.compute()
