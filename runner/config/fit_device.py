@@ -1,5 +1,7 @@
 """Refusing, by name, settings of the device that exclude each other."""
 
+import socket
+
 from runner.config.origin import Origin
 from runner.config.schema import RunConfig
 from runner.errors import UserError
@@ -63,6 +65,15 @@ def too_few_samples(processes: int, batch_size: int) -> UserError | None:
         f"{processes} processes share each batch, and data.batch_size={batch_size}",
         expected="a sample or more for each process: data.batch_size is that of all of them together",
         fix=f"device.processes={batch_size}, or data.batch_size={processes} or more",
+    )
+
+
+def too_few_gpus(processes: int, gpus: int) -> UserError:
+    """What to tell when several processes would have to share a GPU."""
+    return UserError(
+        f"{processes} processes on {socket.gethostname()} cannot share {gpus} GPU{'s' if gpus > 1 else ''}",
+        expected="a GPU for each process",
+        fix=f"device.processes={gpus}, or device.kind=cpu",
     )
 
 

@@ -172,8 +172,10 @@ class Batches:
 
 
 _Wanted = tuple[int, Array, Part | None]
-"""A batch that is to be made: the epoch, its samples, and what they are of a batch that is shared. The epoch is told with
-each: a worker that is kept knows of it by nothing else."""
+"""A batch that is to be made: the epoch, its samples, and what they are of a batch that is shared.
+
+The epoch is told with each: a worker that is kept knows of it by nothing else.
+"""
 
 
 class _Told(Dataset[Batch | UserError]):

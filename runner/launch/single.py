@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.config.compose import Composed
-from runner.config.fit_device import too_few_samples
+from runner.config.fit_device import too_few_gpus, too_few_samples
 from runner.errors import UserError
 from runner.runs import provenance
 from runner.runs.directory import RunDirectory, create, timestamped
@@ -45,7 +45,7 @@ def processes_for(config: Mapping[str, Any], meeting: "Meeting | None" = None) -
     Raises:
         UserError: If they are not, the processes are too many for a batch, or others than those that were started.
     """
-    from runner.training.devices import choose, num_gpus, too_few_gpus
+    from runner.training.devices import choose, num_gpus
 
     settings = config["device"]
     kind = choose(settings["kind"], settings["precision"]).device.type

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from runner.config.fit_device import too_few_gpus
 from runner.config.schema import Device as DeviceSettings
 from runner.cpus import allowed_cpus
 from runner.errors import UserError
@@ -91,15 +92,6 @@ def of_process(device: Device, group: Group) -> Device:
 def num_gpus() -> int:
     """How many GPUs of NVIDIA this process sees."""
     return torch.cuda.device_count()
-
-
-def too_few_gpus(processes: int, gpus: int) -> UserError:
-    """What to tell when several processes would have to share a GPU."""
-    return UserError(
-        f"{processes} processes on {socket.gethostname()} cannot share {gpus} GPU{'s' if gpus > 1 else ''}",
-        expected="a GPU for each process",
-        fix=f"device.processes={gpus}, or device.kind=cpu",
-    )
 
 
 def _choose_device(kind: str) -> tuple[torch.device, str]:

@@ -1,7 +1,7 @@
-"""What tests of several processes share: processes that execute a run together, as torchrun starts them, and what it came to.
+"""What tests of several processes share: processes that execute a run together, as torchrun starts them.
 
-They are forked by a server that has imported torch once and computed nothing, so one takes a fraction of a second; torch
-refuses to compute gradients in a process that was forked after its parent did.
+They are forked by a server that has imported torch once and computed nothing, so one takes a fraction of a second;
+torch refuses to compute gradients in a process that was forked after its parent did.
 """
 
 import contextlib

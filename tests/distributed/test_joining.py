@@ -1,10 +1,10 @@
 """Processes that were started together train one run, and speak with one voice."""
 
-import os
 from pathlib import Path
+from typing import Any
 
 import pytest
-from crew import assert_same, command, done, free_port, rows
+from crew import assert_same, command, done, free_port, rows, status_of
 
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import RunLock
@@ -18,12 +18,6 @@ TINY = (
     "name=same",
 )
 DDP = ("train", *TINY, "device=ddp")
-
-
-def train_and_note_imports(*args: str) -> int:
-    """``runner ARGS``, by processes of which each leaves its number."""
-    (Path("started") / os.environ.get("RANK", "0")).touch()
-    return command(*args)
 
 
 def runs(folder: Path) -> list[RunDirectory]:
@@ -81,7 +75,7 @@ WRONG = {
     "a key is wrong": ((*DDP, "epoch=3"), "epoch is not a setting\n"),
     "a sweep is asked for": (
         ("train", "-m", *TINY, "seed=0,1", "device=ddp"),
-        "runner train -m was started by torchrun with 2 processes\n",
+        "torchrun has started 2 processes, and a sweep is begun by one\n",
     ),
     "the run is not there": (("resume", "outputs/nothing"), "outputs/nothing is not a run directory: "),
 }
@@ -166,3 +160,37 @@ def test_runs_of_several_processes_are_reproduced_by_several(home: Path) -> None
     codes, text = done(home, 2, command, "reproduce", "run")
     assert codes == [0, 0]
     assert text.endswith("identical: run-again equals run to the last bit, in every metric and every weight\n")
+
+
+class Strict:
+    """Finds a run hopeless after its second epoch."""
+
+    metric = "val/loss"
+
+    def is_hopeless(self, epoch: int, epochs: int, value: float) -> bool:
+        assert value > 0
+        return epoch == 2
+
+
+def execute_judged(run: str) -> int:
+    """Execute a run that is judged after each epoch."""
+    from runner.launch.single import execute_here
+    from runner.launch.together import as_one
+    from runner.training.signals import StopRequest
+    from runner.trust import Trust
+
+    def execute(meeting: Any) -> int:
+        trust = Trust((), everything=True)
+        return execute_here(RunDirectory(Path(run)), trust, StopRequest(), judge=Strict(), meeting=meeting)
+
+    return as_one(execute)
+
+
+def test_a_run_that_is_judged_hopeless_ends_in_all_processes(home: Path) -> None:
+    assert done(home, 2, command, *DDP, "run_dir=run", "epochs=1")[0] == [0, 0]
+    run = RunDirectory(home / "run")
+    run.config_file.write_text(run.config_file.read_text().replace("\nepochs: 1\n", "\nepochs: 5\n"))
+    codes, text = done(home, 2, execute_judged, "run")
+    assert codes == [0, 0], text
+    assert "pruned   after epoch 2: the study has better ones\n" in text
+    assert (status_of(run).state, status_of(run).epoch) == ("pruned", 2)

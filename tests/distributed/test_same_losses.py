@@ -87,7 +87,7 @@ def test_two_processes_take_the_steps_of_a_loop_written_by_hand(new_run: NewRun)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     for epoch in range(2):
         batches, total = list(parts.splits.train.epoch(epoch)), 0.0
-        for first, *second in zip(batches[::2], batches[1::2] + [None], strict=True):
+        for first, *second in zip(batches[::2], [*batches[1::2], None], strict=True):
             window = [batch for batch in (first, *second) if batch is not None]
             images = torch.cat([parts.splits.prepare(batch)[0][0] for batch in window])
             classes = torch.cat([batch.targets for batch in window])

@@ -1,4 +1,4 @@
-"""Whichever of the processes is asked to stop, all stop at the same step, with one checkpoint, and the run goes on exactly."""
+"""Whichever of the processes is asked to stop, all stop at the same step, and the run goes on exactly."""
 
 import signal
 from collections.abc import Callable
