@@ -1,6 +1,7 @@
 """Commands that several processes are started with at once, by ``torchrun`` or ``srun``: the first one does them."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ def _first(do: Callable[["Meeting | None"], int], meeting: "Meeting") -> int:
         code = 130
         raise
     finally:
+        _ignore_requests()
         meeting.dismiss(code)
     return code
 
@@ -68,4 +70,14 @@ def _other(meeting: "Meeting") -> int:
     from runner.training.signals import StopRequest
     from runner.trust import Trust
 
-    return take_part(RunDirectory(Path(word["run"])), Trust.of_record(word["trust"]), StopRequest(), meeting)
+    code = take_part(RunDirectory(Path(word["run"])), Trust.of_record(word["trust"]), StopRequest(), meeting)
+    _ignore_requests()
+    return code
+
+
+def _ignore_requests() -> None:
+    """Let this process leave with its own exit code: when one of several has left with one, others are told to end."""
+    from runner.training.signals import SCHEDULER_SIGNALS
+
+    for number in SCHEDULER_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

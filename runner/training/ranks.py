@@ -16,8 +16,8 @@ from runner.runs.status import now
 from runner.training.devices import choose
 from runner.training.signals import StopNow, StopRequest
 
-_WORD_WITHIN_S = 5.0
-"""How long a process whose connection is gone may need to say why."""
+_WORD_WITHIN_S = 0.5
+"""How long to look for why a connection is gone. A process says so before it goes; one that was killed does not."""
 
 
 class RankFailedError(Exception):
