@@ -116,6 +116,8 @@ def execute_here(
             from runner.launch.workers import supervise
 
             return supervise(execution, processes)
+        elif run.config()["device"]["parallel"] != "none":
+            execution.console.note("device   one process: there are not several GPUs (device.processes=N starts N)")
         return train_here(execution)
 
     try:

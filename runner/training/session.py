@@ -167,7 +167,8 @@ def open_session(
     pictures = Pictures(tracking.images, tracking.histograms_every, tracking.graph)
     if not store.whole:
         pictures = replace(pictures, histograms_every=None, graph=False, masks=False)
-        console.note("board    no graph, histograms or masks in TensorBoard: no process has whole weights")
+        if board is not None:
+            console.note("board    no graph, histograms or masks in TensorBoard: no process has whole weights")
     status.epochs = plan.epochs
     status.monitor, status.direction = plan.monitor.metric, direction_of(plan.monitor.higher)
     try:
