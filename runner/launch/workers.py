@@ -16,6 +16,7 @@ import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
@@ -32,7 +33,7 @@ from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
 from runner.training.execute import Execution, interrupted, take_part
 from runner.training.recorder import Judge
-from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, StopRequest
 from runner.trust import Trust
 
 _REQUESTS = (*SCHEDULER_SIGNALS, signal.SIGINT)
@@ -40,7 +41,7 @@ _LEAVE_WITHIN_S = 20.0
 """How long the others may take to leave when one has died; what they wait for may never come."""
 _LOOK_EVERY_S = 0.2
 _PATIENCE = 3
-"""The how many-th Ctrl-C kills processes that have not left at the second one."""
+"""The how many-th Ctrl-C kills the processes, which should have left at the second one."""
 
 
 def supervise(execution: Execution, number: int) -> int:
@@ -50,9 +51,6 @@ def supervise(execution: Execution, number: int) -> int:
         LostLockError: If the directory is no longer ours to write.
     """
     run, console = execution.run, execution.console
-    if execution.stop.requested:
-        interrupted(execution)
-        return execution.stop.exit_code
     assert execution.lock is not None
     config = LaunchConfig(
         min_nodes=1,
@@ -71,6 +69,9 @@ def supervise(execution: Execution, number: int) -> int:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # whatever the name of the machine resolves to
     told = "the processes have ended without a word"
     with _quiet(), _Watch() as watch:
+        if execution.stop.requested:  # before the watch began
+            interrupted(execution)
+            return execution.stop.exit_code
         try:
             elastic_launch(config, _work)(run.path, execution.trust, execution.lock.token, execution.judge)
         except ChildFailedError:
@@ -79,6 +80,10 @@ def supervise(execution: Execution, number: int) -> int:
             told = traceback.format_exc()
     execution.lock.check()
     execution.status = status = Status.read(run.status_file)
+    if watch.is_out_of_patience:
+        status.end("interrupted", "killed at a third Ctrl-C")
+        console.warn(f"killed; to go on from the last checkpoint: runner resume {run.path}")
+        return EXIT_CTRL_C
     if status.state == "running" or watch.was_killed:
         status.end("failed", told.strip().rpartition("\n")[2] if "Traceback" in told else told)
         console.error(told)
@@ -123,9 +128,9 @@ class _Watch:
         """Whether a process was ended by a signal that neither this one nor the launcher has sent."""
         self._others = set(multiprocessing.active_children())
         self._workers: list[BaseProcess] = []
+        self._requests: list[int] = []
         self._death: tuple[int, int] | None = None
         self._died_at = 0.0
-        self._num_ctrl_c = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="watch", daemon=True)
 
@@ -135,6 +140,7 @@ class _Watch:
         os.set_blocking(self._write, False)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         self._thread.start()
+        resource_tracker.ensure_running()  # Python unblocks some of them when it starts that process
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
         return self
 
@@ -147,6 +153,11 @@ class _Watch:
         os.close(self._write)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+
+    @property
+    def is_out_of_patience(self) -> bool:
+        """Whether there were more Ctrl-C than a process should need to leave."""
+        return self._requests.count(signal.SIGINT) >= _PATIENCE
 
     def death(self, run: RunDirectory) -> str:
         """Which process was the first to die, and of what."""
@@ -166,12 +177,16 @@ class _Watch:
         while not self._over.is_set():
             if select.select([self._read], [], [], _LOOK_EVERY_S)[0]:
                 for number in os.read(self._read, 64):
-                    self._hand_on(number)
+                    if number in _REQUESTS:
+                        self._hand_on(number)
             self._look()
 
     def _look(self) -> None:
         found = set(multiprocessing.active_children()) - self._others - set(self._workers)
-        self._workers += sorted(found, key=lambda process: int(process.name.rpartition("-")[2]))
+        for process in sorted(found, key=lambda process: int(process.name.rpartition("-")[2])):
+            self._workers.append(process)
+            for number in self._requests:  # that came before it was started
+                _send(process, number)
         dead = [(rank, process.exitcode) for rank, process in enumerate(self._workers) if process.exitcode]
         if self._death is None and dead:
             # One that was killed takes the others with it, and not the other way round.
@@ -179,18 +194,17 @@ class _Watch:
             self._died_at = time.monotonic()
             self.was_killed = self._death[1] < 0
         if self._death is not None and time.monotonic() - self._died_at > _LEAVE_WITHIN_S:
-            self._send(signal.SIGKILL)
+            self._hand_on(signal.SIGKILL)
 
     def _hand_on(self, number: int) -> None:
-        if number not in _REQUESTS:
-            return
-        self._num_ctrl_c += number == signal.SIGINT
-        self._send(signal.SIGKILL if self._num_ctrl_c >= _PATIENCE else number)
-
-    def _send(self, number: int) -> None:
+        self._requests.append(number)
         for process in self._workers:
-            if process.exitcode is None and process.pid is not None:
-                os.kill(process.pid, number)
+            _send(process, signal.SIGKILL if self.is_out_of_patience else number)
+
+
+def _send(process: BaseProcess, number: int) -> None:
+    if process.exitcode is None and process.pid is not None:
+        os.kill(process.pid, number)
 
 
 def _handed_on(number: int, frame: FrameType | None) -> None:

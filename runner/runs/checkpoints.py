@@ -84,13 +84,14 @@ def write_checkpoint(path: Path, state: dict[str, Any], check: Callable[[], None
     sync_folder(path.parent)
 
 
-def read_checkpoint(path: Path, whole: bool = True) -> dict[str, Any]:
+def read_checkpoint(path: Path, whole: bool = True, look_at_shards: bool = True) -> dict[str, Any]:
     """The state in a checkpoint file, its tensors on the CPU.
 
     Args:
         path: The file.
         whole: Whether tensors of which every process wrote a part, beside the file, are to be put together; else
             ``shards`` says where they are.
+        look_at_shards: Whether to make sure of these parts too; another process may have done it.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -102,7 +103,10 @@ def read_checkpoint(path: Path, whole: bool = True) -> dict[str, Any]:
     from runner.runs import shards  # which takes a second to import
 
     try:
-        return shards.completed(state, path.parent) if whole else shards.located(state, path.parent)
+        state = shards.located(state, path.parent)
+        if look_at_shards:
+            shards.require_whole(state["shards"])
+        return shards.completed(state) if whole else state
     except shards.DamagedShardsError as error:
         raise DamagedCheckpointError(str(error)) from error
 

@@ -100,17 +100,23 @@ def whole_tensors(folder: Path, files: Mapping[str, str]) -> dict[str, Tensor]:
 
 
 def located(state: dict[str, Any], parent: Path) -> dict[str, Any]:
-    """A state whose ``shards`` name the folder itself, which is as it was written.
+    """A state whose ``shards`` name the folder itself.
 
     Args:
         state: As it stands in a checkpoint file.
         parent: The folder of that file.
-
-    Raises:
-        DamagedShardsError: If the folder, or a file in it, is not what was written.
     """
     record = state["shards"]
-    folder, files = parent / Path(record["folder"]).name, record["files"]
+    return {**state, "shards": {**record, "folder": str(parent / Path(record["folder"]).name)}}
+
+
+def require_whole(record: Mapping[str, Any]) -> None:
+    """Make sure that the folder of a state that was located is as it was written.
+
+    Raises:
+        DamagedShardsError: If it, or a file in it, is not.
+    """
+    folder, files = Path(record["folder"]), record["files"]
     try:
         found = digests(folder, list(files))
     except OSError as error:
@@ -118,20 +124,18 @@ def located(state: dict[str, Any], parent: Path) -> dict[str, Any]:
     altered = [name for name in files if found[name] != files[name]]
     if altered:
         raise DamagedShardsError(f"the content of {folder.name}/{altered[0]} does not match its digest")
-    return {**state, "shards": {**record, "folder": str(folder)}}
 
 
-def completed(state: dict[str, Any], parent: Path) -> dict[str, Any]:
-    """A state in which all tensors are whole, as one process would have written it.
+def completed(state: dict[str, Any]) -> dict[str, Any]:
+    """A state that was located with all tensors whole, as one process would have written it.
 
     Raises:
-        DamagedShardsError: As ``located``.
+        DamagedShardsError: If the folder names files that are not its own, or holds more than tensors.
     """
-    record = located(state, parent)["shards"]
+    record = state.pop("shards")
     tensors = whole_tensors(Path(record["folder"]), record["files"])
     for name, path in record["paths"].items():
         put(state, path, tensors[name])
-    del state["shards"]
     return state
 
 

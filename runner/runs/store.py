@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,11 +65,10 @@ class CheckpointStore:
     alone, so that the files that stay do not depend on when a run was interrupted.
     """
 
-    def __init__(self, folder: Path, retention: Retention, whole: bool = True) -> None:
+    def __init__(self, folder: Path, retention: Retention, whole: bool = True, look_at_shards: bool = True) -> None:
         self.folder = folder
         self.retention = retention
-        self.whole = whole
-        """As for ``read_checkpoint``."""
+        self.read = partial(read_checkpoint, whole=whole, look_at_shards=look_at_shards)
 
     def save(self, state: dict[str, Any], planned: Planned | None, check: Callable[[], None] = lambda: None) -> None:
         """Write a checkpoint, then remove those that need not stay.
@@ -100,7 +100,7 @@ class CheckpointStore:
         Raises:
             UserError: If it does not exist or is damaged.
         """
-        return load_checkpoint(self.folder, name, self.whole)
+        return load_checkpoint(self.folder, name, self.read)
 
     def newest(self) -> Newest:
         """The newest good state, and a line on each damaged file passed over.
@@ -132,7 +132,7 @@ class CheckpointStore:
     def _read(self, name: str, damaged: list[str]) -> dict[str, Any] | None:
         """The state in a file; None where there is none, or, with a line about it, where it is damaged."""
         try:
-            return read_checkpoint(self.folder / name, self.whole)
+            return self.read(self.folder / name)
         except FileNotFoundError:
             return None
         except DamagedCheckpointError as error:
@@ -208,15 +208,17 @@ class CheckpointStore:
                 shutil.rmtree(folder)
 
 
-def load_checkpoint(folder: Path, name: str, whole: bool = True) -> dict[str, Any]:
-    """A checkpoint by name: ``last``, ``best``, or a file's path; ``whole`` as for ``read_checkpoint``.
+def load_checkpoint(
+    folder: Path, name: str, read: Callable[[Path], dict[str, Any]] = read_checkpoint
+) -> dict[str, Any]:
+    """A checkpoint by name: ``last``, ``best``, or a file's path.
 
     Raises:
         UserError: If it does not exist or is damaged.
     """
     path = folder / f"{name}.pt" if name in ("last", "best") else Path(name)
     try:
-        return read_checkpoint(path, whole)
+        return read(path)
     except FileNotFoundError:
         present = [file.stem for file in sorted(folder.glob("*.pt"))]
         raise UserError(

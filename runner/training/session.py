@@ -149,7 +149,8 @@ def open_session(
     console.note(f"run      {run.path}")
     parts = assemble(config, run.choices(), console, group)
     plan = make_plan(config, parts)
-    store = checkpoint_store(run, config, whole=parts.team is None or config.device.parallel != "fsdp")
+    is_divided = parts.team is not None and config.device.parallel == "fsdp"
+    store = checkpoint_store(run, config, whole=not is_divided, look_at_shards=lock is not None)
     if lock is None:
         yield Session(run, config, parts, plan, store, Follower(parts, plan, run.checkpoints))
         return
@@ -165,7 +166,7 @@ def open_session(
     board = TensorBoard(run.tensorboard, console.warn) if tracking.tensorboard else None
     tracker = Tracker(console, MetricsCsv(run.metrics_file), board)
     pictures = Pictures(tracking.images, tracking.histograms_every, tracking.graph)
-    if not store.whole:
+    if is_divided:
         pictures = replace(pictures, histograms_every=None, graph=False, masks=False)
         if board is not None:
             console.note("board    no graph, histograms or masks in TensorBoard: no process has whole weights")
@@ -179,7 +180,7 @@ def open_session(
         tracker.close()
 
 
-def checkpoint_store(run: RunDirectory, config: RunConfig, whole: bool = True) -> CheckpointStore:
-    """The checkpoints of a run, with its rule of what stays; ``whole`` as for ``read_checkpoint``."""
+def checkpoint_store(run: RunDirectory, config: RunConfig, **reading: bool) -> CheckpointStore:
+    """The checkpoints of a run, with its rule of what stays; read as ``read_checkpoint`` is told."""
     rule = config.checkpoint
-    return CheckpointStore(run.checkpoints, Retention(rule.keep_last, rule.keep_best, rule.keep_every), whole)
+    return CheckpointStore(run.checkpoints, Retention(rule.keep_last, rule.keep_best, rule.keep_every), **reading)

@@ -39,7 +39,8 @@ class StopRequest:
         """The signal handler. A second Ctrl-C does not wait for the step to end."""
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.requested, self.signal = True, number
+        if not self.requested:
+            self.requested, self.signal = True, number
         if self._nothing_to_save:
             self._nothing_to_save = False  # another request does not disturb the leaving
             raise StopNow

@@ -131,6 +131,15 @@ def test_a_request_stops_all_with_one_checkpoint(home: Path, request_: str) -> N
     wait_until(lambda: not any(map(is_alive, all_of_them)), within_s=10)
 
 
+def test_ctrl_c_while_the_processes_are_being_started_waits_for_them_to_listen(home: Path) -> None:
+    with train_until_saved(home) as launcher:
+        wait_until(lambda: workers(launcher.pid))
+        os.killpg(launcher.pid, signal.SIGINT)
+        assert launcher.wait(60) == 130, printed(home)
+    assert printed(home) == "stopped before the first step; to go on: runner resume run\n"
+    assert status_of(RunDirectory(home / "run")).state == "interrupted"
+
+
 def test_a_launcher_that_is_killed_takes_all_with_it(home: Path) -> None:
     with train_until_saved(home) as launcher:
         wait_until(lambda: has_saved(home))

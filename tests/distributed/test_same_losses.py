@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 import torch
-from crew import assert_same, checkpoint, execute, rows
+from crew import after_step, assert_same, checkpoint, command, done, execute, rows, send, status_of
 from torch.nn import functional
 
 from runner.config.schema import RunConfig
@@ -100,3 +101,119 @@ def test_two_processes_take_the_steps_of_a_loop_written_by_hand(new_run: NewRun)
     execute(run, 2)
     torch.testing.assert_close(checkpoint(run)["model"], dict(model.state_dict()), rtol=1e-4, atol=1e-6)
     assert [row["train/loss"] for row in rows(run)[:2]] == pytest.approx(losses, rel=1e-5)
+
+
+ODD = """
+import torch
+from torch import nn
+
+class Odd(nn.Module):
+    '''Has a weight that it does not use, a second output in training, and no answer to one of the samples.'''
+
+    def __init__(self, has_answer):
+        super().__init__()
+        self.linear, self.other, self.unused = nn.Linear(2, 1), nn.Linear(2, 1), nn.Linear(3, 3)
+        self.has_answer = has_answer
+
+    def forward(self, values):
+        outputs = self.linear(values)
+        if self.training and not self.has_answer:
+            outputs = torch.where(values[:, :1] > 90, torch.nan, outputs)
+        return (outputs, self.other(values)) if self.training else outputs
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> tuple[str, ...]:
+    """The overrides that choose that model, and data with that sample."""
+    (tmp_path / "odd.py").write_text(ODD)
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "odd.yaml").write_text("_target_: odd.Odd\nhas_answer: true\n")
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    lines[40] = "99,0,0"
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    return (
+        *TABLE,
+        "model=odd",
+        "adapt.output_weights=[0.5]",
+        "data.batch_size=20",
+        "data.normalize=null",
+        "optimizer.lr=1e-5",
+    )
+
+
+def test_a_weight_that_is_not_used_and_auxiliary_outputs_are_taken_as_they_are(
+    new_run: NewRun, odd: tuple[str, ...]
+) -> None:
+    alone, shared = new_run(*odd), new_run(*odd, "device=ddp")
+    execute(alone, 1)
+    execute(shared, 2)
+    assert_same(shared, alone)
+    torch.testing.assert_close(
+        checkpoint(shared)["model"]["unused.weight"], checkpoint(alone)["model"]["unused.weight"]
+    )
+
+
+def test_an_update_without_a_finite_loss_in_one_process_is_left_out_in_all(
+    new_run: NewRun, odd: tuple[str, ...]
+) -> None:
+    typed = (*odd, "model.has_answer=false", "training.nonfinite=skip")
+    alone, shared = new_run(*typed), new_run(*typed, "device=ddp")
+    execute(alone, 1)
+    execute(shared, 2)
+    assert [row["train/skipped"] for row in rows(shared)[:2]] == [1, 1]
+    assert_same(shared, alone)
+
+
+def test_a_loss_that_is_not_finite_is_told_with_step_and_samples_whichever_process_has_it(
+    new_run: NewRun, odd: tuple[str, ...], tmp_path: Path
+) -> None:
+    typed = (*odd, "model.has_answer=false", "tracking.log_every=1", "data.batch_size=8")
+    alone, shared = new_run(*typed), new_run(*typed, "device=ddp")
+    assert done(tmp_path, 1, command, "resume", str(alone.path))[0] == [1]
+    codes, text = done(tmp_path, 2, command, "resume", str(shared.path))
+    assert codes == [1, 1]
+    (told,) = [line for line in str(status_of(shared).error).splitlines() if "the loss of step" in line]
+    assert told in str(status_of(alone).error)
+    listed = text.partition("the batch of 4 samples ")[2].partition("\n")[0]
+    assert "39" in listed.split(", "), "one of those of the process that has it"
+
+
+def test_checkpoints_by_the_clock_are_saved_by_all_at_once(new_run: NewRun) -> None:
+    run = new_run(
+        *MLP, "device=ddp", "data.batch_size=20", "checkpoint.every_minutes=0.001", "checkpoint.keep_last=1000"
+    )
+    execute(run, 2)
+    within = [path for path in run.checkpoints.glob("step-*.pt") if "epoch" not in path.name]
+    assert within, "between two epochs"
+
+
+def test_half_precision_is_scaled_alike_in_all_processes(new_run: NewRun) -> None:
+    typed = (*MLP, "data.batch_size=150", "device.precision=fp16")
+    alone, shared = new_run(*typed), new_run(*typed, "device.parallel=ddp")
+    execute(alone, 1)
+    execute(shared, 2)
+    assert checkpoint(shared)["scaler"]["scale"] == checkpoint(alone)["scaler"]["scale"]
+    assert rows(shared)[1]["train/loss"] == pytest.approx(rows(alone)[1]["train/loss"], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_metrics_of_torchmetrics_are_those_of_all_samples(new_run: NewRun, tmp_path: Path) -> None:
+    typed = (
+        *TABLE,
+        "model=mlp",
+        "model.dropout=0",
+        "data.batch_size=20",
+        "task.metrics=[pearson_corrcoef,spearman_corrcoef]",
+    )
+    alone, shared = new_run(*typed), new_run(*typed, "device=ddp")
+    execute(alone, 1)
+    assert done(tmp_path, 3, resume_and_stop, str(shared.path), 2)[0] == [75, 75, 75]
+    execute(shared, 2)
+    assert_same(shared, alone)
+
+
+def resume_and_stop(run: str, step: int) -> int:
+    """Execute a run that is asked to stop after a step."""
+    after_step(step, send(SIGTERM))
+    return command("resume", run)
