@@ -35,7 +35,6 @@ class Group:
     """
 
     def __init__(self, meeting: Meeting) -> None:
-        self.meeting = meeting
         self.rank = meeting.place.rank
         self.size = meeting.place.world_size
         self.small = _new_group()
@@ -63,7 +62,7 @@ class Group:
             dist.all_gather(parts, padded, group=self.small)
         else:
             dist.gather(padded, parts or None, group=self.small)
-        return [_unpacked(part[:size]) for part, size in zip(parts, sizes.tolist(), strict=bool(parts))]
+        return [_unpacked(part[:size]) for part, size in zip(parts, sizes.tolist(), strict=False)]
 
     def numbers(self, mine: Tensor) -> Tensor:
         """The numbers (size, ...) of all processes, by rank, from (...) of each, of one shape everywhere."""

@@ -130,6 +130,7 @@ class Parts:
         A scaler looks after the gradients by itself. Waits for the device.
         """
         gradients = [local(weight.grad) for weight in self.model.parameters() if weight.grad is not None]
+        gradients = [gradient for gradient in gradients if gradient.numel()]
         values = [*losses]
         if self.scaler is None and gradients:
             values += torch._foreach_norm(gradients, ord=float("inf"))

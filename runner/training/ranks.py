@@ -1,5 +1,6 @@
 """Being one of the processes that train together: when one leaves, all leave, and it is told why."""
 
+import faulthandler
 import os
 import socket
 import sys
@@ -113,4 +114,5 @@ def write_to(log: Path) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
+    faulthandler.enable()
     print(f"--- {now()}, process {os.getpid()} on {socket.gethostname()}")

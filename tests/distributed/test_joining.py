@@ -1,5 +1,7 @@
 """Processes that were started together train one run, and speak with one voice."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +196,19 @@ def test_a_run_that_is_judged_hopeless_ends_in_all_processes(home: Path) -> None
     assert codes == [0, 0], text
     assert "pruned   after epoch 2: the study has better ones\n" in text
     assert (status_of(run).state, status_of(run).epoch) == ("pruned", 2)
+
+
+def test_one_process_imports_nothing_that_several_need() -> None:
+    program = """
+import sys
+import runner.launch.single, runner.training.execute
+print(*(name for name in sys.modules if name.startswith("torch.distributed")))
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    torch_alone = subprocess.run(
+        [sys.executable, "-c", program.replace("runner.launch.single, runner.training.execute", "torch")],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert set(found) == set(torch_alone)
