@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from runner.parallel.pieces import divided_like, is_divided, local
 from runner.runs.checkpoints import SHARDS
 from runner.runs.shards import digests, leaves, own_files, publish, put, read_shards, write_shards
 from runner.training.gradient import EagerGradient, Gradient
-from runner.training.team import N, Team
+from runner.training.team import AveragedGradient, N, Team
 
 _SMALL = 8
 """A block has at most this part of all weights, if its layers allow it: so much has to be whole at one time."""
@@ -65,7 +66,12 @@ class Shards(Team):
     def gradient(self, eager: EagerGradient, wrapped: nn.Module) -> Gradient:
         """Adds up the gradients of all processes in the last backward pass before an update."""
         assert isinstance(wrapped, FSDPModule)
-        return _ShardsGradient(eager, wrapped, self.group.size)
+
+        def averaging(is_last: bool) -> AbstractContextManager[object]:
+            wrapped.set_requires_gradient_sync(is_last)
+            return nullcontext()
+
+        return AveragedGradient(eager, self.group.size, averaging)
 
     def share_buffers(self, model: nn.Module) -> None:
         """Let the buffers of a model be those of the first process."""
@@ -123,22 +129,6 @@ class Shards(Team):
                 expected="finite numbers; every checkpoint is from before that step",
                 fix="a smaller optimizer.lr, regularization=[clip], or device.precision=fp32",
             )
-
-
-class _ShardsGradient:
-    def __init__(self, eager: EagerGradient, model: FSDPModule, size: int) -> None:
-        self._eager = eager
-        self._model = model
-        self._size = size
-
-    def clear(self) -> None:
-        """Let go of the gradients of the update before."""
-        self._eager.clear()
-
-    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float, is_last: bool) -> tuple[Tensor, Tensor]:
-        """Add the gradient of a batch; those of all processes are averaged, as with ``Replicas``."""
-        self._model.set_requires_gradient_sync(is_last)
-        return self._eager.add(inputs, targets, share * self._size)
 
 
 def blocks(model: nn.Module) -> list[nn.Module]:

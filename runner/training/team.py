@@ -1,7 +1,7 @@
 """Several processes that train one model together: where it lies, how it is called, and whose gradients count."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -95,7 +95,7 @@ class Replicas:
     def gradient(self, eager: EagerGradient, wrapped: nn.Module) -> Gradient:
         """Adds up the gradients of all processes in the last backward pass before an update."""
         assert isinstance(wrapped, DistributedDataParallel)
-        return _ReplicasGradient(eager, wrapped, self.group.size)
+        return AveragedGradient(eager, self.group.size, lambda is_last: nullcontext() if is_last else wrapped.no_sync())
 
     def share_buffers(self, model: nn.Module) -> None:
         """Let the buffers of a model be those of the first process. In training that is done before each step."""
@@ -110,16 +110,25 @@ class Replicas:
         return saved
 
 
-class _ReplicasGradient:
-    def __init__(self, eager: EagerGradient, wrapped: DistributedDataParallel, size: int) -> None:
+class AveragedGradient:
+    """The gradient of the samples of all processes, which average theirs.
+
+    Args:
+        eager: Computes that of the samples of this process.
+        size: How many processes there are.
+        averaging: The context of a backward pass, told whether to average in it.
+    """
+
+    def __init__(
+        self, eager: EagerGradient, size: int, averaging: Callable[[bool], AbstractContextManager[object]]
+    ) -> None:
         self._eager = eager
-        self._wrapped = wrapped
         self._size = size
+        self._averaging = averaging
 
     def clear(self) -> None:
         self._eager.clear()
 
     def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float, is_last: bool) -> tuple[Tensor, Tensor]:
-        # They are averaged: for their sum to be that of the batch, each counts as often as there are processes.
-        with nullcontext() if is_last else self._wrapped.no_sync():
-            return self._eager.add(inputs, targets, share * self._size)
+        with self._averaging(is_last):
+            return self._eager.add(inputs, targets, share * self._size)  # so that the mean of all becomes their sum

@@ -223,21 +223,6 @@ def after_step(step: int, act: Callable[[], object]) -> None:
         kind.stepped = stepped_then_act  # type: ignore[method-assign]
 
 
-def before(owner: Any, name: str, act: Callable[[], object], number: int = 1) -> None:
-    """Have ``act`` called once, just before the ``number``-th call of a function or method, from now on."""
-    original = getattr(owner, name)
-    calls = 0
-
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            act()
-        return original(*args, **kwargs)
-
-    setattr(owner, name, counted)
-
-
 def send(number: int) -> Callable[[], None]:
     """Something that sends this process a signal."""
     return lambda: os.kill(os.getpid(), number)

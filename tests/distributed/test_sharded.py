@@ -1,20 +1,24 @@
 """Models of which each process has a part: the same losses, exact resuming, and checkpoints that anybody reads."""
 
 import json
+import os
 import pickle
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from comparing import assert_identical
+from comparing import assert_identical, before
 from crew import after_step, assert_same, command, crew, done, execute, is_rank, rows, send, status_of
 from torch import nn
+from torch.distributed.checkpoint.metadata import BytesStorageMetadata
 
-from runner.runs.checkpoints import DamagedCheckpointError, read_checkpoint
+from runner.runs.checkpoints import DamagedCheckpointError, read_checkpoint, write_checkpoint
 from runner.runs.directory import RunDirectory
+from runner.runs.shards import digests
 from runner.training.sharded import blocks
 
 NewRun = Callable[..., RunDirectory]
@@ -101,8 +105,6 @@ def resume_and(run: str, step: int, number: int, ranks: list[int]) -> int:
 
 def kill_while_pieces_are_written(run: str, number: int) -> int:
     """Execute a run that is killed when the pieces of a checkpoint have no name yet."""
-    from crew import before
-
     from runner.training import sharded
 
     if is_rank(0):
@@ -189,51 +191,46 @@ class Evil:
     """What runs a command when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        import os
-
         return os.mkdir, ("evil",)
 
 
-def test_nothing_is_unpickled_from_a_checkpoint_but_what_belongs_there(
-    new_run: NewRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from runner.runs.checkpoints import write_checkpoint
-    from runner.runs.shards import digests
+def with_a_command(metadata: Any) -> None:
+    metadata.planner_data = Evil()
 
+
+def with_another_file(metadata: Any) -> None:
+    index, place = next(iter(metadata.storage_data.items()))
+    metadata.storage_data[index] = replace(place, relative_path="../../secret")
+
+
+def with_bytes(metadata: Any) -> None:
+    metadata.state_dict_metadata["model.linear1.weight"] = BytesStorageMetadata()
+
+
+FORGED = {
+    "is refused: it asks for (posix|os)\\.mkdir": with_a_command,
+    "leads to \\.\\./\\.\\./secret, which is not its own": with_another_file,
+    "is refused: it asks for .*BytesStorageMetadata": with_bytes,
+}
+
+
+@pytest.mark.parametrize("told", FORGED)
+def test_nothing_comes_out_of_a_checkpoint_but_tensors_of_its_own_files(
+    new_run: NewRun, tmp_path: Path, told: str
+) -> None:
     run = new_run(*FSDP, "epochs=1")
     execute(run, 2)
     path = run.checkpoints / "last.pt"
     state = torch.load(path, weights_only=True)
     folder = run.checkpoints / state["shards"]["folder"]
     metadata = pickle.loads((folder / ".metadata").read_bytes())
-    metadata.planner_data = Evil()
+    FORGED[told](metadata)
     (folder / ".metadata").write_bytes(pickle.dumps(metadata))
     state["shards"]["files"] = digests(folder, list(state["shards"]["files"]))  # as whoever made it would
     write_checkpoint(path, state)
-    with pytest.raises(DamagedCheckpointError, match=r"is refused: it asks for (posix|os)\.mkdir"):
+    with pytest.raises(DamagedCheckpointError, match=told):
         read_checkpoint(path)
     assert not (tmp_path / "evil").exists()
-
-
-def test_pieces_lead_to_no_other_files(new_run: NewRun, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from runner.runs.checkpoints import write_checkpoint
-    from runner.runs.shards import digests
-
-    run = new_run(*FSDP, "epochs=1")
-    execute(run, 2)
-    path = run.checkpoints / "last.pt"
-    state = torch.load(path, weights_only=True)
-    folder = run.checkpoints / state["shards"]["folder"]
-    metadata = pickle.loads((folder / ".metadata").read_bytes())
-    index, place = next(iter(metadata.storage_data.items()))
-    metadata.storage_data[index] = replace(place, relative_path="../../secret")
-    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
-    state["shards"]["files"] = digests(folder, list(state["shards"]["files"]))
-    write_checkpoint(path, state)
-    with pytest.raises(DamagedCheckpointError, match=r"leads to \.\./\.\./secret, which is not its own"):
-        read_checkpoint(path)
 
 
 def test_a_block_has_an_eighth_of_the_weights_at_most_where_its_layers_allow_it() -> None:

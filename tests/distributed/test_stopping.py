@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comparing import assert_identical, result
-from crew import after_step, before, checkpoint, command, done, execute, is_rank, send, status_of
+from comparing import assert_identical, before, result
+from crew import after_step, checkpoint, command, done, execute, is_rank, send, status_of
 
 from runner.runs.directory import RunDirectory
 
