@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": "predictions for new files",
     "export": "weights or a whole program for other tools",
     "data": "sizes, classes, shapes and a picture of the samples, without training",
+    "cache": "decoded images that are kept on the disk, and removing them",
     "summary": "layers, shapes, parameters and memory of a model, without training",
     "ls": "the runs and sweeps: state, progress, best value",
     "compare": "runs side by side: what differs between them, and what came of it",

@@ -1,7 +1,8 @@
 """Losses that torch does not have, or not as they are needed here.
 
-A loss is a module called with (logits, targets) that returns the mean over the samples of the batch, so that the losses
-of parts of a batch, weighed by their sizes, add up to that of the whole: gradient accumulation relies on it.
+A loss is a module called with (logits, targets) that returns a mean over the batch, so that the losses of parts of a
+batch, weighed by what each divides by, add up to that of the whole: gradient accumulation relies on it. Where that is
+not the number of samples, ``runner.training.divisors`` knows what it is.
 
 Shapes: N samples, K classes, ... the axes of an image.
 """

@@ -21,7 +21,10 @@ def main(args: Sequence[str]) -> int:
     )
     parser.add_argument("dir", type=Path, metavar="DIR", help="a run directory")
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="image files, folders, quoted patterns ('new/*.png'), CSV files"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="image files, files of arrays (.npy, .npz, .pt), folders, quoted patterns ('new/*.png'), CSV files",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV file, or folder of masks")
     parser.add_argument("--checkpoint", default="best", metavar="best|last|FILE", help="default: best")

@@ -30,6 +30,7 @@ def _reproduce(args: Sequence[str], meeting: "Meeting | None") -> int:
     options = parser.parse_args(args)
     old = RunDirectory.open(options.dir)
 
+    from runner.config.frozen import frozen
     from runner.launch.single import execute_here
     from runner.report.reproduction import compare, require_complete
     from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
@@ -37,6 +38,7 @@ def _reproduce(args: Sequence[str], meeting: "Meeting | None") -> int:
     require_complete(old)
     trust = trust_from(options.trust)
     trust.check(old.config(), old.path)
+    frozen(old)
     stop = StopRequest()
     with stop.listening(*SCHEDULER_SIGNALS):
         new = again(old, ["runner", *sys.argv[1:]])

@@ -9,6 +9,7 @@ import yaml
 from runner import yaml_text
 from runner.config.check import mistakes, unknown_key
 from runner.config.fit_device import DEVICE_CHECKS
+from runner.config.frozen import frozen
 from runner.config.origin import Origin
 from runner.config.paths import Places, shipped_conf
 from runner.config.schema import RunConfig
@@ -62,6 +63,7 @@ def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         UserErrors: As ``amend``.
     """
+    frozen(run)
     config = run.config()
     origin = Origin(Places((shipped_conf(),), ()), run.choices(), {text.partition("=")[0]: text for text in overrides})
     changed, errors = copy.deepcopy(config), []

@@ -128,22 +128,26 @@ def known_keys(node: Any, path: Path) -> set[str]:
     """The keys that the schema has at a path of the configuration, as far as it says."""
     if isinstance(node, Mapping) and "_target_" in node:
         return set(shipped_keys(node["_target_"]) or ())
-    probe: dict[str, Any] = {}  # validating a node that is empty lists what it lacks: exactly its keys
+    # Validating a node that is empty lists what it lacks: exactly its keys.
+    return {str(found[-1]) for found, kind in _probed(path, {}) if kind == "missing" and found[:-1] == path}
+
+
+def takes_any_name(path: Path) -> bool:
+    """Whether the keys at a path of the configuration are names that somebody chose, such as those of layers."""
+    name = "?"  # with a value that nothing takes: its name is refused where keys are known, and else the value
+    return any(found == (*path, name) and kind != "extra_forbidden" for found, kind in _probed(path, {name: object()}))
+
+
+def _probed(path: Path, node: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """Where the schema refuses a configuration that has nothing but a node at a path, and how."""
+    probe: Mapping[str, Any] = node
     for part in reversed(path):
         probe = {str(part): probe}
     try:
         RunConfig.model_validate(probe)
     except ValidationError as error:
-        keys = set()
-        for details in error.errors(include_url=False):
-            if details["type"] == "missing" and _parents_in(probe, details) == path:
-                keys.add(str(details["loc"][-1]))
-        return keys
-    return set()
-
-
-def _parents_in(probe: Mapping[str, Any], details: ErrorDetails) -> Path:
-    return _path_in(probe, details)[:-1]
+        return [(_path_in(probe, details), details["type"]) for details in error.errors(include_url=False)]
+    return []
 
 
 def _value_at(config: Any, path: Path) -> Any:

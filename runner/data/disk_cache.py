@@ -27,6 +27,7 @@ import numpy as np
 from numpy.lib.format import dtype_to_descr, write_array_header_2_0
 
 from runner.data import fingerprint
+from runner.data.cache_folders import Use
 from runner.data.decode import VERSION
 from runner.data.source import Array, Lazy, Progress, Put, Samples, silent
 from runner.errors import UserError
@@ -54,13 +55,19 @@ def default_root() -> Path:
 class Mapped:
     """An array (N, ...) in a NumPy file, of which the system holds in memory what is used and what there is room for.
 
+    Args:
+        path: The file.
+        recipe: As of ``Lazy``.
+        use: Says that the cache is used as long as it exists.
+
     Raises:
         OSError: If the file is not there, or is not whole.
     """
 
-    def __init__(self, path: Path, recipe: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, recipe: Mapping[str, Any], use: Use | None = None) -> None:
         self.path = path
         self.recipe = recipe
+        self._use = use
         try:
             self._array: Array = np.load(path, mmap_mode="r")
         except (ValueError, EOFError) as error:
@@ -101,9 +108,10 @@ class DiskCache:
         kind: What the folder's name begins with.
         data: Fingerprint of the data.
         samples: As they are streamed.
+        about: Where the data come from, for people who look at their caches.
     """
 
-    def __init__(self, root: Path, kind: str, data: str, samples: Samples) -> None:
+    def __init__(self, root: Path, kind: str, data: str, samples: Samples, about: str = "") -> None:
         self._lazy = {
             name: values
             for name, values in (
@@ -117,6 +125,7 @@ class DiskCache:
         digest = fingerprint.of_values(data=data, recipes=recipes, decoders=decoders)
         self.folder = root.absolute() / f"{kind}-{digest[:24]}"
         self._samples = samples
+        self._about = about
 
     def has_all(self) -> bool:
         """Whether everything is there and whole."""
@@ -133,7 +142,8 @@ class DiskCache:
             NoRoomError: If the disk is full or cannot be written. Nothing half-written is left.
             UserError: If files are broken, or differ in size or depth; it names them.
         """
-        kept = {name: self._kept(name, values, progress, note) for name, values in self._lazy.items()}
+        use = Use(self.folder, self._about)
+        kept = {name: self._kept(name, values, use, progress, note) for name, values in self._lazy.items()}
         inputs = [kept.get(f"input-{number}", values) for number, values in enumerate(self._samples.inputs, start=1)]
         return replace(self._samples, inputs=tuple(inputs), targets=kept.get("target", self._samples.targets))
 
@@ -150,24 +160,24 @@ class DiskCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / f"{name}.json", value)
 
-    def _kept(self, name: str, values: Lazy, progress: Progress, note: Note) -> Mapped:
-        found = self._found(name, values)
+    def _kept(self, name: str, values: Lazy, use: Use, progress: Progress, note: Note) -> Mapped:
+        found = self._found(name, values, use)
         if found is not None:
             return found
         with _no_room_told(self.folder), self._one_at_a_time(note):
-            found = self._found(name, values)  # another process may have been at it
+            found = self._found(name, values, use)  # another process may have been at it
             if found is not None:
                 return found
             path = self.folder / f"{name}.npy"
             if path.exists():
                 note(f"{path} is damaged, and is built again")
             self._build(path, values, progress)
-            return Mapped(path, values.recipe)
+            return Mapped(path, values.recipe, use)
 
-    def _found(self, name: str, values: Lazy) -> Mapped | None:
+    def _found(self, name: str, values: Lazy, use: Use | None = None) -> Mapped | None:
         path = self.folder / f"{name}.npy"
         try:
-            mapped = Mapped(path, values.recipe)
+            mapped = Mapped(path, values.recipe, use)
             whole = path.stat().st_size == len(_header(values)) + _num_bytes(values)
         except OSError:
             return None

@@ -28,10 +28,15 @@ Problem = tuple[str, str]
 
 def images_below(folder: Path) -> list[Path]:
     """Every image file in a folder and the folders in it, sorted by path. Hidden ones are passed over."""
+    return files_below(folder, is_image)
+
+
+def files_below(folder: Path, wanted: Callable[[str], bool]) -> list[Path]:
+    """Every file of a wanted name in a folder and the folders in it that are not hidden, sorted by path."""
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if is_image(name)]
+        found += [Path(parent, name) for name in names if wanted(name)]
     return sorted(found)
 
 

@@ -8,7 +8,8 @@ the time. torchvision's decoder is no faster, and a file with a wrong byte among
 JPEG goes to torchvision's decoder, where it is installed, which takes 0.6 to 0.8 of the time. It must not matter for a
 result whether it is there, so it is used only if it agrees with Pillow to the last bit on pictures made up for the
 purpose: both are built on libjpeg-turbo, whose versions agree on all but rare kinds of files. The package itself is not
-imported, which would take seconds; only its library is loaded, and torch first where nobody has done so yet.
+imported, which would take seconds; only its library is loaded, and torch first where nobody has done so yet. Since 0.29
+torchvision calls its decoders deprecated, and will remove them: JPEG is Pillow's then, as without torchvision.
 
 H: height, W: width, C: channels.
 """

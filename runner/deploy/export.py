@@ -73,7 +73,7 @@ def describe(trained: Trained) -> dict[str, Any]:
 
 
 def _example(trained: Trained) -> tuple[Tensor, ...]:
-    return tuple(torch.zeros(2, *one.shape) for one in trained.signature.inputs)
+    return tuple(torch.ones(2, *one.shape) for one in trained.signature.inputs)
 
 
 def _weights(net: nn.Module) -> dict[str, Tensor]:

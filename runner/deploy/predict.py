@@ -14,7 +14,9 @@ from runner.cpus import allowed_cpus
 from runner.data.decode import Fit
 from runner.data.files import Broken, attempt
 from runner.data.source import Array
-from runner.deploy.inputs import Item, Reader, TableFormat, find_items
+from runner.deploy.inputs import find_items
+from runner.deploy.items import Item
+from runner.deploy.reader import Reader
 from runner.deploy.results import CsvResults, MaskResults, Results
 from runner.deploy.tiles import Cutter
 from runner.deploy.trained import Trained
@@ -48,7 +50,7 @@ def predict(trained: Trained, given: Sequence[str], out: Path, batch_size: int |
     """
     data, signature = trained.config.data, trained.signature
     source = data.source.node()
-    items = find_items(given, signature.stored, TableFormat.of(source))
+    items = find_items(given, signature.stored, source)
     if not source["_target_"].startswith("runner.data.sources."):
         console.warn(
             f"what {source['_target_']} does to samples is not done to these files: they are resized and normalised"

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from runner.data.source import Array
-from runner.deploy.inputs import Item
+from runner.deploy.items import Item
 from runner.errors import UserError
 from runner.runs.signature import Signature
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from runner.config.frozen import frozen
 from runner.config.schema import RunConfig
 from runner.data.loader import Batch, Change
 from runner.data.prepare import Prepare
@@ -39,7 +40,7 @@ class Trained:
 
     def inputs(self, values: Sequence[Array]) -> tuple[Tensor, ...]:
         """What the model takes for samples (B, ...) of each input, as an evaluation would make it of them."""
-        targets = _zeros(self.signature.target, len(values[0]))
+        targets = _filled(self.signature.target, len(values[0]), 0)
         batch = Batch(tuple(map(torch.from_numpy, values)), targets, torch.arange(len(values[0])))
         for change in self.changes:
             batch = change(batch, 0)
@@ -64,10 +65,11 @@ def open_trained(run: RunDirectory, checkpoint: str, trust: Trust, device: str |
             model computes in fp32.
 
     Raises:
-        UserError: If the checkpoint does not exist, the run names code that is not trusted, or the device is missing.
+        UserError: If the checkpoint does not exist, the run is of another version or names code that is not trusted, or
+            the device is missing.
     """
     trust.check(run.config(), run.path)
-    config = RunConfig.model_validate(run.config())
+    config = frozen(run)
     signature = Signature.read(run.signature_file)
     state = checkpoint_store(run, config).load(checkpoint)
     chosen = choose(config.device.kind, config.device.precision) if device is None else choose(device, "fp32")
@@ -76,7 +78,8 @@ def open_trained(run: RunDirectory, checkpoint: str, trust: Trust, device: str |
     normalize: dict[str, Any] = signature.normalize or {}
     prepare = Prepare(**normalize, evaluate=changes.on_device, seed=config.seed, device=chosen.device)
     task = make_task(config.task.name, config.task.outputs, signature.class_names)
-    few = Batch(tuple(_zeros(one, 2) for one in signature.stored), _zeros(signature.target, 2), torch.arange(2))
+    # Ones, because a collate may take zeros for padding and leave nothing of them.
+    few = Batch(tuple(_filled(one, 2, 1) for one in signature.stored), _filled(signature.target, 2, 0), torch.arange(2))
     for change in changes.where_made:
         few = change(few, 0)
     made = make_model(config, run.choices(), chosen, few, prepare, task)
@@ -90,5 +93,5 @@ def open_trained(run: RunDirectory, checkpoint: str, trust: Trust, device: str |
     return Trained(config, signature, net, task, chosen, changes.where_made, prepare, int(state["progress"]["epoch"]))
 
 
-def _zeros(values: Values, count: int) -> Tensor:
-    return torch.from_numpy(np.zeros((count, *values.shape), np.dtype(values.dtype)))
+def _filled(values: Values, count: int, number: int) -> Tensor:
+    return torch.from_numpy(np.full((count, *values.shape), number, np.dtype(values.dtype)))

@@ -7,8 +7,8 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from runner.config.compose import read
 from runner.config.sections.launching import GridSweeper, Sweeper
+from runner.config.typed import read
 from runner.errors import UserError, UserErrors, nearest
 
 Point = list[str]

@@ -95,6 +95,12 @@ class Group:
         for tensor in tensors:
             dist.broadcast(tensor, 0)
 
+    def sum(self, mine: Tensor) -> Tensor:
+        """The sum over all processes of a tensor on any device; no GPU is waited for."""
+        total = mine.clone()
+        dist.all_reduce(total)
+        return total
+
     def vote(self) -> "Vote":
         """A vote of these processes."""
         return Vote(_new_group())

@@ -13,7 +13,7 @@ from runner.config.sections.regularization import Regularization
 from runner.config.sections.task import metric_nodes
 from runner.data.share import Share
 from runner.errors import UserError, nearest
-from runner.models.adapt import lr_factors
+from runner.models.adapt.weights import lr_factors
 from runner.parallel.group import Group
 from runner.tracking.console import Console
 from runner.training.data import load_data

@@ -50,7 +50,7 @@ class GraphedGradient:
             torch._foreach_zero_([weight.grad for weight in self._eager.parameters if weight.grad is not None])
 
     def add(
-        self, inputs: Sequence[Tensor], targets: Tensor, share: float, is_last: bool = True
+        self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor, is_last: bool = True
     ) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch."""
         if len(targets) != self._batch_size:

@@ -169,7 +169,7 @@ def _read(config: Data, progress: Progress, note: Note, neighbours: int) -> _Rea
     disk, kept = None, ""
     if isinstance(source, Streaming):
         fingerprint, streamed = source.fingerprint(), source.stream(size, progress)
-        disk = DiskCache(_cache_root(config), type(source).__name__, fingerprint, streamed)
+        disk = DiskCache(_cache_root(config), type(source).__name__, fingerprint, streamed, _place_of(config))
         samples, kept = keep(streamed, config.cache, disk, progress, note, neighbours)
     else:
         samples = source.read(size, progress)
@@ -247,6 +247,12 @@ def _shapes(config: Data, train: Batches, in_order: Batches, as_pictures: Prepar
                 "changes to that size in data.augment and data.eval_transforms",
             )
     return tuple(tuple(values.shape[1:]) for values in tried["eval_transforms"])
+
+
+def _place_of(config: Data) -> str:
+    """The file or folder that the samples come from."""
+    node = config.source.node()
+    return next((str(Path(node[key]).absolute()) for key in ("csv", "root", "images") if node.get(key)), "")
 
 
 def _cache_root(config: Data) -> Path:

@@ -1,6 +1,6 @@
 """Evaluating a checkpoint of a run without touching the run."""
 
-from runner.config.schema import RunConfig
+from runner.config.frozen import frozen
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 from runner.tracking.console import Console
@@ -19,7 +19,7 @@ def evaluate_run(
         UserError: If the checkpoint or the split does not exist, or the run names code that is not trusted.
     """
     trust.check(run.config(), run.path)
-    config = RunConfig.model_validate(run.config())
+    config = frozen(run)
     state = checkpoint_store(run, config).load(checkpoint)
     parts = assemble(config, run.choices(), console)
     splits = parts.splits

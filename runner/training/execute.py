@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from runner.config.frozen import frozen
 from runner.errors import UserError
 from runner.parallel.meeting import Meeting
 from runner.runs.directory import RunDirectory
@@ -83,11 +84,12 @@ def execute(
             trains, by itself.
 
     Raises:
-        UserError: If the directory is being executed, it names code that is not trusted, or ``change`` refuses; nothing
-            is written then.
+        UserError: If the directory is being executed, it is of another version, names code that is not trusted, or
+            ``change`` refuses; nothing is written then.
         OSError: If the directory cannot be written at all.
     """
     trust.check(run.config(), run.path)
+    frozen(run)
     with RunLock(run.path) as lock, stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
         change()
         status, lost = read_status(run)

@@ -17,10 +17,12 @@ from runner.training.buffers import copied_buffers, restore_buffers
 from runner.training.parts import Parts
 from runner.training.progress import Plan, Progress
 from runner.training.recorder import Records
-from runner.training.scores import Scores, Seen
+from runner.training.scores import Scores, Seen, Weight
 from runner.training.signals import Stop
 
 T = TypeVar("T")
+Prepared = tuple[tuple[Tensor, ...], Tensor]
+"""Inputs and targets on the device."""
 
 
 def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder: Records, stop: Stop) -> None:
@@ -64,18 +66,15 @@ def train_step(
 ) -> Tensor | None:
     """One optimizer update from the micro-batches of a window; the norm of the gradient before it was cut, if it is.
 
-    Losses are means over samples, so each micro-batch counts by its size: a last window that is shorter, or whose last
-    batch is smaller, gives the gradient of the same samples in one batch.
+    Losses are means, so each micro-batch counts by what its mean divides by: a last window that is shorter, or whose
+    last batch is smaller, gives the gradient of the same samples in one batch.
     """
     parts.gradient.clear()
     buffers = copied_buffers(parts.model) if parts.skip_nonfinite else None
-    num_samples = sum(batch.num_all for batch in window)
     seen = []
-    for batch in window:
-        inputs, targets = parts.splits.prepare(batch, progress.epoch, training=True)
-        share, is_last = batch.num_own / num_samples, batch is window[-1]
-        loss, outputs = parts.gradient.add(inputs, targets, share, is_last)
-        seen.append(Seen(loss, outputs, targets, batch.indices, batch.num_own))
+    for batch, (inputs, targets), weight, share in weighed(parts, window, progress.epoch):
+        loss, outputs = parts.gradient.add(inputs, targets, share, batch is window[-1])
+        seen.append(Seen(loss, outputs, targets, batch.indices, weight, batch.num_own > 0))
     if buffers is not None and not parts.is_finite([one.loss for one in seen]):
         restore_buffers(parts.model, buffers)
         scores.skip()
@@ -94,10 +93,25 @@ def evaluate(parts: Parts, batches: Iterable[Batch], stop: Stop | None = None) -
         with parts.autocast():
             outputs = parts.evaluate(*inputs)
             loss = parts.loss(outputs, targets)
-        scores.add([Seen(loss, outputs, targets, batch.indices, batch.num_own)])
+        scores.add([Seen(loss, outputs, targets, batch.indices, parts.weight(batch, targets), batch.num_own > 0)])
         if stop is not None and stop.requested:
             break
     return scores.compute()
+
+
+def weighed(parts: Parts, window: list[Batch], epoch: int) -> Iterator[tuple[Batch, Prepared, Weight, Weight]]:
+    """Each batch of a window, as the model takes it, with what it counts and the share that this is of the window."""
+    ready: Iterable[Prepared] = (parts.splits.prepare(batch, epoch, training=True) for batch in window)
+    if parts.divisor is None:
+        weights: list[Weight] = [batch.num_own for batch in window]
+        total: Weight = sum(batch.num_all for batch in window)
+    else:
+        ready = list(ready)  # all at once, because what the last one counts decides the share of the first
+        weights = [parts.weight(batch, targets) for batch, (_, targets) in zip(window, ready, strict=True)]
+        total = sum(weights)
+        if parts.group is not None:
+            total = parts.group.sum(torch.as_tensor(total))
+    return zip(window, ready, weights, [weight / total for weight in weights], strict=True)
 
 
 def windows(batches: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -19,7 +19,11 @@ from runner.config.sections.adapt import Auxiliary
 from runner.data.loader import Batch
 from runner.data.prepare import Prepare
 from runner.errors import UserError
-from runner.models.adapt import HEADS, PixelHead, PooledHead, add_input, add_outputs, freeze, layer_called, outputs_of
+from runner.models.adapt.heads import PixelHead, PooledHead
+from runner.models.adapt.inputs import add_input
+from runner.models.adapt.layers import layer_called
+from runner.models.adapt.outputs import HEADS, add_outputs, outputs_of
+from runner.models.adapt.weights import freeze
 from runner.models.initialise import initialise
 from runner.models.lazy import materialise
 from runner.training.devices import Device

@@ -10,17 +10,19 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
+from runner.data.loader import Batch
 from runner.errors import UserError
 from runner.parallel.group import Group
 from runner.parallel.pieces import local, whole
 from runner.training.cuda_graph import GraphedGradient
 from runner.training.data import Splits
 from runner.training.devices import Device
+from runner.training.divisors import Divisor, divisor_of
 from runner.training.gradient import Compiled, EagerGradient, Gradient, Outputs
 from runner.training.lean_torch import plain_step
 from runner.training.penalties import Penalties
 from runner.training.schedules import Plateau, of_update
-from runner.training.scores import Scores
+from runner.training.scores import Scores, Weight
 from runner.training.tasks import Task
 from runner.training.team import Team
 
@@ -62,6 +64,8 @@ class Parts:
     """How several processes train the model together; None: this one trains it by itself."""
     loss: Callable[[Outputs, Tensor], Tensor] = field(init=False)
     """The mean loss of a batch from its outputs and targets, with that of auxiliary outputs: a scalar."""
+    divisor: Divisor | None = field(init=False)
+    """What that mean divides by, from the targets; None: the number of samples."""
     gradient: Gradient = field(init=False)
     evaluated: nn.Module = field(init=False)
     """The model that is evaluated: the averaged one, where there is one."""
@@ -78,6 +82,7 @@ class Parts:
         forward = self._compiled(trained)
         self.evaluate = forward if self.evaluated is trained else self._compiled(self.evaluated)
         self.loss = _of_task(self.task, self.loss_fn, self.auxiliary_weights)
+        self.divisor = divisor_of(self.loss_fn)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         eager = EagerGradient(weights, forward, self.loss, self.device.autocast, self.scaler)
         self.gradient = eager
@@ -111,6 +116,13 @@ class Parts:
         self.evaluated.eval()
         if self.team is not None:
             self.team.share_buffers(self.evaluated)
+
+    def weight(self, batch: Batch, targets: Tensor) -> Weight:
+        """What the mean loss of a batch, with these targets on the device, counts among those of others."""
+        if self.divisor is None:
+            return batch.num_own
+        weight = self.divisor(targets)
+        return weight if batch.num_own else torch.zeros_like(weight)
 
     def sample_inputs(self) -> tuple[Tensor, ...]:
         """The inputs of a few training samples, as the model takes them."""

@@ -27,7 +27,7 @@ from runner.training.progress import Plan, Progress, Results
 from runner.training.randomness import generator_states
 from runner.training.scores import Scores
 
-FORMAT = 2
+FORMAT = 3
 """Version of the checkpoint's layout."""
 
 

@@ -15,6 +15,10 @@ _HELD_ELEMENTS = 1_000_000
 """Outputs held back before they are counted: few enough to be small beside a model, many enough to count rarely."""
 
 
+Weight = float | Tensor
+"""What a mean counts among others: how many samples it is of, or else a scalar on the device."""
+
+
 class Seen(NamedTuple):
     """A batch that went through the model."""
 
@@ -24,8 +28,10 @@ class Seen(NamedTuple):
     targets: Tensor
     indices: Tensor
     """(B,) ids of its samples."""
-    num: int
-    """How many of them count: B, or 0 where another process counts them."""
+    weight: Weight
+    """What the loss divides by; 0 where another process counts the samples."""
+    counts: bool = True
+    """Whether the metrics count them here."""
 
 
 class Scores:
@@ -43,25 +49,23 @@ class Scores:
 
     def __init__(self, metric: Metric, counts_skipped: bool = False, group: Group | None = None) -> None:
         self.metric = metric
-        self.samples = 0
-        """As many as there were when the losses were read."""
         self.skipped = 0
         self._counts_skipped = counts_skipped
         self._group = group
         self._loss_sum = 0.0
-        self._unread: list[tuple[Tensor, int, Tensor, int | None]] = []
-        """Loss, number of samples that count, ids and step of each batch."""
+        self._weight: float = 0
+        self._unread: list[tuple[Tensor, Weight, Tensor, int | None]] = []
         self._uncounted: list[Seen] = []
         self._uncounted_elements = 0
-        self._at_mark = (0.0, 0)
+        self._at_mark: tuple[float, float] = (0.0, 0)
         self._counted_before: list[dict[str, Any]] = []
         """States of the metric in processes that there were before a resume, and are no more."""
 
     def add(self, batches: Sequence[Seen], step: int | None = None) -> None:
         """Note the batches of an update (counted from 1), or of an evaluation (None)."""
         for seen in batches:
-            self._unread.append((seen.loss, seen.num, seen.indices, step))
-            if seen.num:
+            self._unread.append((seen.loss, seen.weight, seen.indices, step))
+            if seen.counts:
                 self._uncounted.append(seen)
                 self._uncounted_elements += seen.outputs.numel()
         if self._uncounted_elements >= _HELD_ELEMENTS:
@@ -78,7 +82,7 @@ class Scores:
             UserError: If the loss of an update is not finite.
         """
         self._read_losses()
-        return self._loss_sum / self.samples if self.samples else math.nan
+        return self._loss_sum / self._weight if self._weight else math.nan
 
     def loss_since_mark(self) -> float:
         """Mean loss since the last call, for a training curve; NaN if nothing was added. Waits for the device.
@@ -87,10 +91,10 @@ class Scores:
             UserError: If the loss of an update is not finite.
         """
         self._read_losses()
-        loss_before, samples_before = self._at_mark
-        self._at_mark = (self._loss_sum, self.samples)
-        samples = self.samples - samples_before
-        return (self._loss_sum - loss_before) / samples if samples else math.nan
+        loss_before, weight_before = self._at_mark
+        self._at_mark = (self._loss_sum, self._weight)
+        weight = self._weight - weight_before
+        return (self._loss_sum - loss_before) / weight if weight else math.nan
 
     def compute(self) -> dict[str, float]:
         """``loss`` and every metric, by name. Waits for the device.
@@ -117,21 +121,20 @@ class Scores:
     def _read_losses(self) -> None:
         if not self._unread:
             return
-        values = torch.stack([loss for loss, *_ in self._unread]).tolist()
-        # By batch, and within a batch by process: loss and number of samples.
-        rows = [[(value, num)] for value, (_, num, *_) in zip(values, self._unread, strict=True)]
+        losses = torch.stack([loss for loss, *_ in self._unread]).tolist()
+        weights = _numbers([weight for _, weight, *_ in self._unread])
+        rows = [[one] for one in zip(losses, weights, strict=True)]  # by batch, and within a batch by process
         if self._group is not None:
             of_this = torch.tensor(rows, dtype=torch.float64)
             rows = self._group.numbers(of_this).squeeze(2).transpose(0, 1).tolist()
         for (_, _, indices, step), row in zip(self._unread, rows, strict=True):
-            for rank, (value, num) in enumerate(row):
-                if not num:
-                    continue
-                if step is not None and not math.isfinite(value):
+            for rank, (loss, weight) in enumerate(row):
+                if step is not None and not math.isfinite(loss):
                     ids = indices.tolist()
-                    raise _not_finite(value, step, ids if self._group is None else self._group.of(rank, ids))
-                self._loss_sum += value * num
-                self.samples += int(num)
+                    raise _not_finite(loss, step, ids if self._group is None else self._group.of(rank, ids))
+                if weight:  # else it may be the mean of nothing, which is no number
+                    self._loss_sum += loss * weight
+                    self._weight += weight
         self._unread.clear()
 
     def _count(self) -> None:
@@ -152,7 +155,7 @@ class Scores:
         """
         self._read_losses()
         return {
-            "samples": self.samples,
+            "weight": self._weight,
             "skipped": self.skipped,
             "loss_sum": self._loss_sum,
             "mark": list(self._at_mark),
@@ -165,11 +168,16 @@ class Scores:
 
     def load_state_dict(self, state: dict[str, Any], metric_states: Sequence[dict[str, Any]]) -> None:
         """Go on from what ``state_dict`` gave, and from some of what ``metric_states`` gave to all processes."""
-        self.samples, self.skipped, self._loss_sum = state["samples"], state["skipped"], state["loss_sum"]
+        self._weight, self.skipped, self._loss_sum = state["weight"], state["skipped"], state["loss_sum"]
         self._at_mark = (state["mark"][0], state["mark"][1])
         if metric_states:
             self.metric.load_state_dict(metric_states[0])
         self._counted_before = list(metric_states[1:])
+
+
+def _numbers(weights: Sequence[Any]) -> list[float]:
+    """The weights, all of which are on the device, or none."""
+    return torch.stack(tuple(weights)).tolist() if isinstance(weights[0], Tensor) else list(weights)
 
 
 def _not_finite(value: float, step: int, ids: list[int]) -> UserError:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from runner.config.frozen import frozen, made_by
 from runner.config.schema import RunConfig
+from runner.errors import UserError
 from runner.parallel.group import Group
 from runner.runs import provenance
 from runner.runs.background import BackgroundSaver
@@ -25,7 +27,7 @@ from runner.training.parts import Parts
 from runner.training.pictures import Pictures
 from runner.training.progress import Plan, Progress
 from runner.training.randomness import restore_generators, start_process
-from runner.training.recorder import Follower, Judge, Recorder
+from runner.training.recorder import FORMAT, Follower, Judge, Recorder
 from runner.training.scores import Scores
 from runner.training.signals import Stop, StopNow
 from runner.training.signature import signature_of
@@ -50,7 +52,8 @@ class Session:
         """Go back to the newest good checkpoint: weights, generators, records; or to the start if there is none.
 
         Raises:
-            UserError: If there are checkpoints, but none is whole; or the weights to start from do not fit.
+            UserError: If there are checkpoints, but none is whole, or they are of another version; or the weights to
+                start from do not fit.
         """
         saved = self._newest()
         scores, progress = self.parts.new_scores(training=True), Progress()
@@ -86,6 +89,7 @@ class Session:
         group = self.parts.group
         if isinstance(self.recorder, Recorder):
             saved, damaged, path = self.store.newest()
+            self._require_layout(saved)
             if group is not None:
                 group.of(0, None if path is None else str(path.absolute()))
                 group.wait()
@@ -96,6 +100,15 @@ class Session:
         saved = None if name is None else self.store.load(name)
         group.wait()
         return saved
+
+    def _require_layout(self, saved: dict[str, Any] | None) -> None:
+        if saved is not None and saved["format"] != FORMAT:
+            raise UserError(
+                f"the checkpoints in {self.run.path} have layout {saved['format']}, "
+                f"and this version goes on from {FORMAT}",
+                where=made_by(self.run),
+                fix="runner of that version; their weights alone can be used by any: model.weights=FILE",
+            )
 
     def finish(self, progress: Progress, stop: Stop) -> None:
         """Evaluate the best checkpoint on the test split, and sum the run up.
@@ -145,7 +158,7 @@ def open_session(
     Raises:
         UserError: If the data is broken, the device is missing, or parts do not fit together.
     """
-    config = RunConfig.model_validate(run.config())
+    config = frozen(run)
     console.note(f"run      {run.path}")
     parts = assemble(config, run.choices(), console, group)
     plan = make_plan(config, parts)

@@ -129,6 +129,8 @@ class AveragedGradient:
     def clear(self) -> None:
         self._eager.clear()
 
-    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float, is_last: bool) -> tuple[Tensor, Tensor]:
+    def add(
+        self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor, is_last: bool
+    ) -> tuple[Tensor, Tensor]:
         with self._averaging(is_last):
             return self._eager.add(inputs, targets, share * self._size)  # so that the mean of all becomes their sum

@@ -145,6 +145,38 @@ def test_an_unknown_key_is_told_with_the_keys_and_the_nearest(here: Path) -> Non
     ]
 
 
+def test_an_unknown_key_within_a_mapping_is_told_as_one_typed_by_itself(here: Path) -> None:
+    assert refused("data.split={val: 0.2, sede: 3}") == [
+        "data.split.sede is not a setting of data=digits\n"
+        "  where:    data.split={val: 0.2, sede: 3} on the command line\n"
+        "  expected: seed, stratify, test, val\n"
+        "  nearest:  seed\n"
+        "  fix:      data.split.seed=..."
+    ]
+
+
+ADAPTED = ("model=convnet", "adapt.lr_factors={blocks.*: 2}")
+
+
+def test_names_typed_over_those_of_an_experiment_are_refused_with_both_ways_to_mend_it(here: Path) -> None:
+    (here / "conf" / "experiment").mkdir(parents=True)
+    (here / "conf" / "experiment" / "slow.yaml").write_text(
+        "# @package _global_\nadapt:\n  lr_factors:\n    output.*: 0.5\n"
+    )
+    assert refused("experiment=slow", *ADAPTED) == [
+        "adapt.lr_factors={blocks.*: 2}: adapt.lr_factors is there already, with output.*, and has no blocks.*\n"
+        "  where:    conf/experiment/slow.yaml\n"
+        "  fix:      '+adapt.lr_factors={blocks.*: 2}' to have both, "
+        "or adapt.lr_factors=null in front of yours to have it alone"
+    ]
+    model, factors = ADAPTED
+    both = compose("experiment=slow", model, f"+{factors}").config["adapt"]["lr_factors"]
+    assert both == {"output.*": 0.5, "blocks.*": 2}
+    assert compose("experiment=slow", model, "adapt.lr_factors=null", factors).config["adapt"]["lr_factors"] == {
+        "blocks.*": 2
+    }
+
+
 def test_a_plus_does_not_bring_an_unknown_key_in(here: Path) -> None:
     (message,) = refused("+optimizer.lrr=1")
     assert message.startswith("optimizer.lrr is not a setting of optimizer=adam\n")

@@ -67,7 +67,7 @@ def test_it_holds_the_values_that_reading_gives(tiny_pictures: Path) -> None:
     assert np.array_equal(np.load(images()), held.inputs[0])  # any tool can read it
     assert (kept.inputs[0].shape, kept.inputs[0].dtype) == (held.inputs[0].shape, held.inputs[0].dtype)
     assert np.array_equal(kept.targets, held.targets)
-    assert files() == ["input-1.npy", "lock"]
+    assert files() == ["input-1.npy", "lock", "used"]
 
 
 def test_tiles_and_their_masks_are_kept_each_in_a_file(tiny_pictures: Path) -> None:
@@ -76,7 +76,7 @@ def test_tiles_and_their_masks_are_kept_each_in_a_file(tiny_pictures: Path) -> N
     assert np.array_equal(kept.inputs[0].gather(ids), held.inputs[0][ids])
     assert np.array_equal(kept.targets.gather(ids), held.targets[ids])
     assert np.array_equal(kept.groups, held.groups)
-    assert files() == ["input-1.npy", "lock", "target.npy"]
+    assert files() == ["input-1.npy", "lock", "target.npy", "used"]
 
 
 def test_every_image_is_decoded_once_and_never_again(tiny_pictures: Path, decoded: list[str]) -> None:
@@ -190,7 +190,7 @@ def test_a_broken_image_is_told_and_nothing_is_left(tiny_pictures: Path) -> None
     broken.write_bytes(broken.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"row 5 \(line 6\): cat/4.png: cannot be read"):
         ask()
-    assert files() == ["lock"]
+    assert files() == ["lock", "used"]
 
 
 # --- a full disk ------------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(
         with pytest.raises(NoRoomError, match="the disk is full") as refusal:
             ask()
     assert "data.cache_dir=FOLDER" in str(refusal.value)
-    assert files() == ["lock"]
+    assert files() == ["lock", "used"]
     ask()
 
 
@@ -282,7 +282,7 @@ def test_a_second_one_waits_and_takes_what_was_built_or_builds_in_place_of_a_kil
         first.communicate()
     assert notes == [f"waiting for another process that decodes the same images, into {images().parent.absolute()}"]
     assert np.array_equal(found[0].inputs[0].gather(np.arange(12)), CsvImages("pets/label.csv").read().inputs[0])
-    assert files() == ["input-1.npy", "lock"]
+    assert files() == ["input-1.npy", "lock", "used"]
 
 
 def test_a_file_that_is_not_whole_is_not_mapped(tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -174,6 +176,45 @@ def test_without_torchvision_jpeg_is_left_to_pillow(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(quick, "find_spec", lambda name: None)
     monkeypatch.setattr(quick, "_torchvision", quick._torchvision.__wrapped__)
     assert quick.pixels_of(TAKEN_JPEG["noise.jpg"]()) is None
+
+
+def no_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pass
+
+
+def no_library_that_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "image.so").write_bytes(b"of another torch")
+
+
+def no_operator(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "image.so").touch()
+    monkeypatch.setattr(torch.ops, "load_library", lambda path: None)
+    monkeypatch.setattr(torch.ops, "image", SimpleNamespace(), raising=False)
+
+
+def other_arguments(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(content: torch.Tensor, *, mode: str) -> torch.Tensor:
+        raise AssertionError("unreachable")
+
+    no_operator(folder, monkeypatch)
+    operator = SimpleNamespace(default=decode)
+    monkeypatch.setattr(torch.ops, "image", SimpleNamespace(decode_jpeg=operator), raising=False)
+
+
+@pytest.mark.parametrize("future", [no_library, no_library_that_loads, no_operator, other_arguments])
+def test_a_torchvision_that_has_its_decoder_no_more_leaves_jpeg_to_pillow(
+    future: Callable[[Path, pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It calls its decoders deprecated since 0.29, and will remove them."""
+    folder = tmp_path / "torchvision"
+    folder.mkdir()
+    future(folder, monkeypatch)
+    monkeypatch.setattr(quick, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(folder)]))
+    monkeypatch.setattr(quick, "_torchvision", quick._torchvision.__wrapped__)
+    content = TAKEN_JPEG["noise.jpg"]()
+    assert quick.pixels_of(content) is None
+    (tmp_path / "noise.jpg").write_bytes(content)
+    assert np.array_equal(read_pixels(tmp_path / "noise.jpg"), as_pillow_reads(content))
 
 
 def test_a_decoder_that_rounds_differently_is_not_used() -> None:

@@ -1,5 +1,6 @@
 """What the shipped experiments reach: each on real data, where there is some, and on pictures that the test draws."""
 
+import csv
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -60,6 +61,88 @@ def test_two_kinds_of_drawn_pictures_named_in_a_csv_are_told_apart(train: Train,
         "tracking.graph=false",
     )
     assert run.figures["test/accuracy"] == 1.0
+
+
+# --- two inputs, classes of unequal size ------------------------------------------------------------------------------
+
+TWO_INPUTS = ("experiment=two_inputs", "data.source.csv=unequal.csv", "data.source.root=pictures")
+
+
+@pytest.fixture
+def red_and_heavy(tmp_path: Path) -> Path:
+    """unequal.csv: one picture in nine is of class 1, those that are reddish and whose weight is above 0."""
+    generator = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    rows = ["image,label,weight"]
+    for number in range(360):
+        is_red, is_heavy = number % 3 == 0, number // 3 % 3 == 0
+        pixels = generator.integers(0, 200, (12, 12, 3))
+        pixels[..., 0 if is_red else 2] += 55
+        weight = generator.uniform(0.2, 1) * (1 if is_heavy else -1)
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "pictures" / f"{number}.png")
+        rows.append(f"{number}.png,{int(is_red and is_heavy)},{weight:.3f}")
+    (tmp_path / "unequal.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "unequal.csv"
+
+
+def test_what_neither_input_tells_alone_is_found_though_it_is_rare(train: Train, red_and_heavy: Path) -> None:
+    """Of 54 test pictures 6 are of class 1. Who knows one input only, or says 0 to all, has an F1 of 0.72 at most."""
+    small = (
+        "data.source.feature_columns=[weight]",
+        "model.widths=[8,16]",
+        "data.batch_size=32",
+        "tracking.graph=false",
+    )
+    run = train(*TWO_INPUTS, *small)
+    assert run.figures["test/f1"] >= 0.9
+
+
+@pytest.mark.slow
+def test_a_few_dogs_among_many_cats_are_found_by_drawing_both_as_often(
+    train: Train, real_data: Path, tmp_path: Path
+) -> None:
+    """150 dogs, 1,500 cats; besides each photograph the means of its colours. A plain order of samples finds no dog."""
+    folder = real_data / "cats_and_dogs"
+    listed = list(csv.DictReader((folder / "label.csv").read_text().splitlines()))
+    cats, dogs = ([row["image"] for row in listed if row["label"] == label] for label in "01")
+    rows = ["image,label,red,green,blue"]
+    for label, names in ((0, cats), (1, dogs[::10])):
+        for name in names:
+            means = np.asarray(Image.open(folder / name)).mean(axis=(0, 1)) / 255
+            rows.append(f"{name},{label}," + ",".join(f"{mean:.4f}" for mean in means))
+    (tmp_path / "unequal.csv").write_text("\n".join(rows) + "\n")
+    small = ("data.source.feature_columns=[red,green,blue]", "model.widths=[16,32,64]", "tracking.graph=false")
+    run = train(*TWO_INPUTS[:2], f"data.source.root={folder}", *small)
+    assert run.figures["test/f1"] >= 0.55
+    assert run.figures["test/accuracy"] >= 0.7
+
+
+# --- an adapted model -------------------------------------------------------------------------------------------------
+
+
+def test_the_adapted_resnet_tells_two_kinds_of_drawn_pictures_apart(train: Train, warm_and_cold: Path) -> None:
+    run = train(
+        *("experiment=adapted_resnet", f"data.source.csv={warm_and_cold}", "data.source.extension=.png"),
+        *("data.batch_size=12", "epochs=2", "tracking.tensorboard=false"),
+    )
+    assert run.figures["test/accuracy"] >= 0.9
+
+
+@pytest.mark.slow
+def test_the_adapted_resnet_tells_cats_from_dogs_above_chance(train: Train, real_data: Path) -> None:
+    table = real_data / "cats_and_dogs" / "label.csv"
+    small = ("epochs=3", "data.image_size=[16,16]", "tracking.tensorboard=false")
+    run = train("experiment=adapted_resnet", f"data.source.csv={table}", *small)
+    assert run.figures["test/accuracy"] >= 0.60
+
+
+# --- LeNet ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_lenet_reads_mnist(train: Train, real_data: Path) -> None:
+    run = train("experiment=lenet", f"data.source.root={real_data}", "epochs=1", "tracking.tensorboard=false")
+    assert run.figures["test/accuracy"] >= 0.95
 
 
 # --- segmentation -----------------------------------------------------------------------------------------------------

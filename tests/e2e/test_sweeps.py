@@ -106,7 +106,7 @@ def half_done(runner: CommandLine) -> Iterator[tuple[CommandLine, Any]]:
     wait_until(is_under_way)
     yield runner, process
     process.kill()
-    process.wait()
+    process.communicate()
 
 
 def test_every_combination_is_a_run_and_the_end_is_one_table(runner: CommandLine) -> None:
@@ -194,7 +194,7 @@ def test_a_sweep_whose_process_is_killed_leaves_no_process_and_resumes_to_the_sa
     sweep = sweep_in(runner)
     pids = [status["pid"] for status in statuses(sweep).values() if status["pid"]]
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     wait_until(lambda: not any(map(is_alive, pids)), seconds=10)
     assert "completed" not in states(sweep)
 
@@ -244,7 +244,7 @@ def test_a_sweep_is_run_by_one_process_at_a_time(half_done) -> None:
 def test_only_how_a_sweep_is_run_can_change_when_it_is_resumed(half_done) -> None:
     runner, process = half_done
     process.send_signal(signal.SIGTERM)
-    process.wait()
+    process.communicate()
     path = str(sweep_in(runner).path)
     assert "epochs=5: the runs of a sweep are frozen" in runner("resume", path, "epochs=5").stderr
     assert "hydra.launcher.n_jobs=0 is not valid" in runner("resume", path, "n_jobs=0").stderr
@@ -292,7 +292,7 @@ def test_a_study_that_was_killed_goes_on_with_its_half_done_trials_to_the_planne
     process = runner.start("train", "-m", *STUDY, "n_trials=4", *LONG, "n_jobs=2")
     wait_until(lambda: len(list((runner.folder / "outputs").glob("*/*/runs/*/checkpoints/step-*.pt"))) >= 2)
     process.kill()
-    process.wait()
+    process.communicate()
     sweep = sweep_in(runner)
     wait_until(lambda: not any(is_alive(status["pid"]) for status in statuses(sweep).values() if status["pid"]), 10)
     begun = {number: run.config()["optimizer"]["lr"] for number, run in sweep.runs().items()}

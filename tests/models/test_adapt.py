@@ -8,7 +8,10 @@ from torch import nn
 from torchvision.models import resnet18
 
 from runner.errors import UserError
-from runner.models.adapt import PixelHead, PooledHead, add_input, add_outputs, freeze, lr_factors, outputs_of
+from runner.models.adapt.heads import PixelHead, PooledHead
+from runner.models.adapt.inputs import add_input
+from runner.models.adapt.outputs import add_outputs, outputs_of
+from runner.models.adapt.weights import freeze, lr_factors
 
 IMAGES = torch.rand(2, 3, 32, 32)
 FEATURES = torch.rand(2, 5)

@@ -7,7 +7,7 @@ IMPORT_ALL_WITHOUT_CONFIGURATION = """
 import importlib, pkgutil, sys
 sys.modules.update(dict.fromkeys(["hydra", "omegaconf", "pydantic"]))  # importing one of them now fails
 import runner.models, runner.losses
-names = [module.name for module in pkgutil.iter_modules(runner.models.__path__, "runner.models.")]
+names = [module.name for module in pkgutil.walk_packages(runner.models.__path__, "runner.models.")]
 assert "runner.models.mlp" in names
 for name in names:
     importlib.import_module(name)

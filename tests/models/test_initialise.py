@@ -1,10 +1,12 @@
 """Drawing the first weights of a model anew."""
 
 import math
+from pathlib import Path
 from typing import get_args
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from runner.errors import UserError
@@ -179,15 +181,29 @@ def test_biases_and_weights_can_be_left_as_they_are(small_network):
     assert linear.bias.tolist() == [-2.0, -2.0, -2.0]
 
 
-def test_the_seed_decides_the_weights():
+SHIPPED = {
+    file.stem: yaml.safe_load(file.read_text())["all"]
+    for file in (Path(__file__).parents[2] / "conf" / "init").glob("*.yaml")
+    if file.stem not in ("base", "default")
+}
+FIXED = {"constant", "eye", "dirac"}
+
+
+def test_every_method_has_an_option() -> None:
+    assert SHIPPED.keys() == METHODS.keys()
+
+
+@pytest.mark.parametrize("method", SHIPPED)
+def test_the_seed_decides_the_weights(method):
+    settings = SHIPPED[method]["weight"]
     draws = []
     for seed in (0, 0, 1):
-        layer = nn.Linear(4, 4)
+        layer = nn.Conv1d(4, 4, 3) if method == "dirac" else nn.Linear(20, 20)
         torch.manual_seed(seed)
-        initialise(nn.Sequential(layer), {"all": rule("kaiming_normal")})
+        initialise(nn.Sequential(layer), {"all": rule(**settings)})
         draws.append(layer.weight.detach())
     assert torch.equal(draws[0], draws[1])
-    assert not torch.equal(draws[0], draws[2])
+    assert torch.equal(draws[0], draws[2]) is (method in FIXED)
 
 
 def test_an_unknown_method_is_refused_with_the_nearest_name(small_network):

@@ -1,0 +1,52 @@
+"""From what Hydra put together to plain values: filled in by the data, resolved and checked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.config.check import mistakes
+from runner.config.facts import fill_facts
+from runner.config.files import ConfigFiles
+from runner.config.fit import misfits
+from runner.config.keys import not_set, stray_keys
+from runner.config.origin import Origin
+from runner.config.typed import by_key
+from runner.errors import UserError
+
+
+def settled(
+    files: ConfigFiles, composed: DictConfig, typed: Sequence[str], of_data_alone: bool = False
+) -> tuple[list[UserError], dict[str, Any]]:
+    """Every mistake in a configuration, and its values.
+
+    Args:
+        files: That it was put together from.
+        composed: What Hydra gave.
+        typed: The overrides in it.
+        of_data_alone: Whether it does not matter what is trained on the data.
+    """
+    choices = files.choices(composed, typed)
+    origin = Origin(files.places, choices, by_key(typed))
+    config = OmegaConf.create({key: node for key, node in composed.items_ex(resolve=False) if key != "hydra"})
+    missing = [not_set(tuple(key.split(".")), origin) for key in sorted(OmegaConf.missing_keys(config))]
+    errors = missing + fill_facts(config, origin)
+    if config.get("name") == "auto":
+        config.name = f"{choices.get('model')}-{choices.get('data')}"
+    try:
+        values = plain(config, resolve=True)
+    except OmegaConfBaseException as error:
+        key = str(error.full_key)
+        return [*errors, UserError(f"{key}: {error.msg}", where=origin.of(key.split(".")))], {}
+    known = {str(error).split(" ", 1)[0] for error in errors}
+    errors += [error for error in mistakes(values, origin) if str(error).split("=", 1)[0] not in known]
+    errors += [error for error in stray_keys(values, origin) if str(error) not in map(str, errors)]
+    return errors or misfits(values, origin, of_data_alone), values
+
+
+def plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
+    """A configuration as dictionaries and lists; references stay texts, unless they are resolved."""
+    found = OmegaConf.to_container(config, resolve=resolve)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}

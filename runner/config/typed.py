@@ -1,0 +1,55 @@
+"""The words of a command line as Hydra reads them."""
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from runner.config.flags import key_called
+from runner.errors import UserError
+
+QUOTING = """quote a value that holds = , : [ ] { } or blanks: 'key="a=b"'"""
+
+
+def read(typed: Sequence[str]) -> tuple[dict[str, Override], list[UserError]]:
+    """What was typed as Hydra reads it, and what is wrong with what it cannot read."""
+    found = {}
+    errors = _without_equals([text for text in typed if "=" not in text and not text.startswith("~")])
+    for text in typed:
+        if "=" in text or text.startswith("~"):
+            try:
+                found[text] = OverridesParser.create().parse_override(text)
+            except HydraException as error:  # also the base of OverrideParseException
+                errors.append(
+                    UserError(f"{text} cannot be read: {first_line(error)}", expected="key=value", fix=QUOTING)
+                )
+    return found, errors
+
+
+def by_key(typed: Sequence[str]) -> dict[str, str]:
+    """What was typed, by the key or group that it sets."""
+    return {text.partition("=")[0].lstrip("+~"): text for text in typed}
+
+
+def first_line(error: Exception) -> str:
+    """What Hydra says first; what follows speaks of its own inside."""
+    return str(error).strip().splitlines()[0]
+
+
+def _without_equals(words: Sequence[str]) -> list[UserError]:
+    """What is wrong with words that are no overrides: ``epochs 5`` in place of ``epochs=5``."""
+    errors = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        key = key_called(word)
+        value = rest.pop(0) if key and rest and key_called(rest[0]) is None else None
+        errors.append(
+            UserError(
+                f"{word if value is None else f'{word} {value}'} cannot be read",
+                expected="key=value",
+                fix=f"{key}={value or 'VALUE'}" if key else QUOTING,
+            )
+        )
+    return errors

@@ -1,0 +1,45 @@
+"""What the mean of a loss over a batch divides by, where that is not the number of samples.
+
+Whoever puts the means of several batches together, an update of several micro-batches or the figure of a split, weighs
+each by it, and so gets the mean over all of their samples.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from runner.losses import FocalLoss, WeightedSum
+
+Divisor = Callable[[Tensor], Tensor]
+"""Called with the targets of a batch on the device; a scalar, above 0 unless all targets are ignored."""
+
+
+def divisor_of(loss_fn: object) -> Divisor | None:
+    """What a loss divides by; None: the number of samples, or always the same multiple of it.
+
+    Cross entropy and NLL divide by the sum of the class weights of what counts, the focal loss by the number of it; a
+    loss of the user's says so with a method ``divisor``. One number cannot weigh a sum of losses that divide by
+    different things: such a sum is taken by the number of samples.
+    """
+    if isinstance(loss_fn, WeightedSum):
+        first, *others = loss_fn.losses.values()
+        return None if others else divisor_of(first)
+    if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss, FocalLoss)):
+        return _of_counted(loss_fn)
+    own: Divisor | None = getattr(loss_fn, "divisor", None)
+    return own
+
+
+def _of_counted(loss_fn: nn.CrossEntropyLoss | nn.NLLLoss | FocalLoss) -> Divisor | None:
+    weight = None if isinstance(loss_fn, FocalLoss) else loss_fn.weight
+    if weight is None and loss_fn.ignore_index < 0:  # no target has a class below 0
+        return None
+
+    def divisor(targets: Tensor) -> Tensor:
+        if targets.is_floating_point():  # (N, K) shares of classes: torch divides by N, whatever the weights
+            return torch.full((), len(targets), device=targets.device)
+        counts = targets != loss_fn.ignore_index
+        return counts.sum() if weight is None else (weight[targets.where(counts, 0)] * counts).sum()
+
+    return divisor
