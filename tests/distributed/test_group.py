@@ -1,6 +1,7 @@
 """What processes tell each other, and batch normalisation over all of them."""
 
 import copy
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 import torch
 from crew import done
 from torch import nn
+from torch.nn import functional
 
 from runner.parallel.batch_norm import synchronise
 from runner.parallel.group import Group, formed
 from runner.parallel.meeting import Meeting
 from runner.parallel.place import find_place
+from runner.training.gradient import EagerGradient
+from runner.training.team import Replicas
 
 
 def in_a_group(check: Any) -> int:
@@ -42,6 +46,7 @@ def questions(group: Group) -> None:
     weights = torch.full((3,), float(group.rank + 5))
     group.share([weights])
     assert weights.tolist() == [5.0, 5.0, 5.0]
+    assert group.sum(torch.tensor([1, group.rank])).tolist() == [3, 3]
 
 
 def a_vote(group: Group) -> None:
@@ -71,7 +76,23 @@ def normalisation(group: Group) -> None:
         torch.testing.assert_close(shared.eval()(images), whole.eval()(images))
 
 
-@pytest.mark.parametrize("check", [values_of_any_kind, questions, a_vote, normalisation])
+def gradients(group: Group) -> None:
+    """Those of three micro-batches: only the pass of the last one asks the others."""
+    torch.manual_seed(0)
+    values, targets = torch.randn(3, 3, 5), torch.randn(3, 3, 2)  # by micro-batch and process
+    model, team = nn.Linear(5, 2), Replicas(group, torch.device("cpu"), sync_batch_norm=False)
+    wrapped = team.wrap(model)
+    eager = EagerGradient(list(model.parameters()), wrapped, functional.mse_loss, nullcontext, None)
+    gradient = team.gradient(eager, wrapped)
+    for number in range(3):
+        gradient.add((values[number, group.rank, None],), targets[number, group.rank, None], 1 / 9, number == 2)
+        weights = group.gathered(model.weight.grad)
+        assert torch.equal(weights[0], weights[1]) == (number == 2)
+    (whole,) = torch.autograd.grad(functional.mse_loss(model(values), targets), [model.weight])
+    torch.testing.assert_close(model.weight.grad, whole)
+
+
+@pytest.mark.parametrize("check", [values_of_any_kind, questions, a_vote, normalisation, gradients])
 def test_processes_tell_each_other(tmp_path: Path, check: Any) -> None:
     codes, text = done(tmp_path, 3, in_a_group, check)
     assert codes == [0, 0, 0], text

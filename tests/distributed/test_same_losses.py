@@ -23,6 +23,8 @@ CONVNET = (*PLAIN, "model=convnet", "model.widths=[4]")
 UNET = (*PLAIN, "model=unet", "model.width=4", "model.levels=1", "model.batch_norm=false", "data.source.count=60")
 TABLE = (*PLAIN, "data=tensors", "data.source.file=table.csv", "data.source.label=y", "task=regression")
 
+WEIGHTS = "loss.weight=[1,9,1,1,1,1,1,1,0.2,1]"
+
 CASES = {
     "a last batch of 57, which two processes cannot halve": (*MLP, "data.batch_size=150"),
     "a last batch of one sample": (*MLP, "data.batch_size=157"),
@@ -31,6 +33,14 @@ CASES = {
     "batches of an evaluation that are smaller than the processes": (*MLP, "data.eval_batch_size=1", "epochs=1"),
     "mixup": (*MLP, "data.batch_size=150", "regularization=[mixup]"),
     "averaged weights, penalties and clipping": (*MLP, "regularization=[ema,l1,l2,clip]", "data.batch_size=200"),
+    "class weights": (*MLP, "data.batch_size=150", WEIGHTS),
+    "class weights, accumulation and a last batch of one sample": (
+        *(*MLP, "data.batch_size=157", "training.accumulate=3", WEIGHTS),
+    ),
+    "samples that do not count, among them all that a process has": (
+        *(*MLP, "data.batch_size=4", "loss.ignore_index=3", "max_steps=60", "epochs=1"),
+    ),
+    "focal loss": (*MLP, "data.batch_size=4", "loss=focal", "loss.ignore_index=3", "max_steps=60", "epochs=1"),
     "loader workers": (*MLP, "data.batch_size=150", "data.workers=1"),
     "sums that round": (*TABLE, "model=mlp", "model.dropout=0", "data.batch_size=20"),
     "mixup, cutmix and augmentation": (

@@ -51,6 +51,7 @@ CASES = {
         "optimizer=sgd",
         "optimizer.lr=0.05",
     ),
+    "class weights": (*PLAIN, "training.accumulate=2", "loss.weight=[1,9,1,1,1,1,1,1,0.2,1]"),
     "a convolutional network": ("model=convnet", "model.widths=[8]", *PLAIN[:2], *PLAIN[4:], "optimizer=sgd"),
     "Muon, which computes in half precision": (*PLAIN, "optimizer=muon", "epochs=1"),
 }

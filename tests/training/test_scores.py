@@ -42,6 +42,16 @@ def test_the_mean_loss_weighs_batches_by_their_size() -> None:
     assert scores.loss() == 2.0
 
 
+def test_a_batch_of_which_nothing_counts_is_left_out_of_a_mean_and_refused_as_an_update() -> None:
+    scores = Scores(ClassificationMetrics(2, CPU))
+    scores.add(seen(2.0, 3))
+    scores.add([seen(math.nan, 4)[0]._replace(weight=0)])
+    assert scores.loss() == 2.0
+    scores.add([seen(math.nan, 4)[0]._replace(weight=0)], step=7)
+    with pytest.raises(UserError, match="the loss of step 7 is nan"):
+        scores.loss()
+
+
 def test_the_curve_shows_the_mean_since_the_last_point() -> None:
     scores = Scores(ClassificationMetrics(2, CPU))
     scores.add(seen(1.0, 1))
