@@ -56,7 +56,7 @@ def test_metrics_of_the_running_epoch_count_what_processes_have_counted_that_are
     saved = checkpoint(run)
     of_three = [rank["metric"] for rank in saved["ranks"]]
     assert [len(states) for states in of_three] == [1, 1, 1]
-    assert sum(int(states[0]["sums"].sum()) for states in of_three) == saved["scores"]["samples"] > 0
+    assert sum(int(states[0]["sums"].sum()) for states in of_three) == saved["scores"]["weight"] > 0
     execute(run, 2)
     # With such a small rate the model is the same throughout: what is counted is that of an untrained one.
     alone = new_run(*SMALL, "model.dropout=0", "optimizer.lr=0.000001", "epochs=1", "max_steps=9")
