@@ -8,6 +8,7 @@ Takes a sweep, or any folders of runs. Solid: validation; dashed: training; grey
 import argparse
 import csv
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,8 +28,8 @@ def read(folder: Path, metric: str) -> Run:
     """The figures of every epoch of a run; it is called by what tells it from the others of its sweep."""
     rows = [row for row in csv.DictReader((folder / "metrics.csv").read_text().splitlines()) if row["seconds"]]
     train, val = ([float(row[f"{split}/{metric}"]) for row in rows] for split in ("train", "val"))
-    number, _, name = folder.name.partition("-")
-    return Run((name if number.isdigit() else folder.name).partition("--")[2].strip("-") or folder.name, train, val)
+    name = re.sub(r"^\d{4}-", "", folder.name)  # its number in the sweep
+    return Run(name.partition("--")[2].strip("-") or name, train, val)
 
 
 def run_folders(folders: Sequence[Path]) -> list[Path]:

@@ -12,7 +12,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def sweep_of(folder: Path, runs: dict[str, list[tuple[float, float]]]) -> Path:
     """A sweep whose runs have these losses, of training and validation, for each epoch, and a row for the test."""
     for number, (name, losses) in enumerate(runs.items()):
-        run = folder / "runs" / f"{number:04}-regularization--{name}-"
+        run = folder / "runs" / f"{number:04}-{name}"
         run.mkdir(parents=True)
         rows = [f"{epoch},{train},{val},,0.1" for epoch, (train, val) in enumerate(losses, 1)]
         (run / "metrics.csv").write_text("\n".join(["epoch,train/loss,val/loss,test/loss,seconds", *rows, "2,,,0.5,"]))
@@ -20,12 +20,15 @@ def sweep_of(folder: Path, runs: dict[str, list[tuple[float, float]]]) -> Path:
 
 
 def test_every_run_is_a_panel_with_the_first_run_in_grey_on_the_same_scale(tmp_path: Path) -> None:
-    sweep = sweep_of(tmp_path / "sweep", {"none": [(1.0, 2.0), (0.0, 1.0)], "l2": [(2.0, 2.0), (1.0, 0.5)]})
+    sweep = sweep_of(
+        tmp_path / "sweep",
+        {"regularization--none-": [(1.0, 2.0), (0.0, 1.0)], "model-mlp": [(2.0, 2.0), (1.0, 0.5)]},
+    )
     picture = tmp_path / "curves.svg"
     subprocess.run([sys.executable, SCRIPT, sweep, "-o", picture], check=True)
     panels = ElementTree.parse(picture).getroot().findall(f"{SVG}g")
     titles = [panel.find(f"{SVG}text") for panel in panels]
-    assert [title.text for title in titles if title is not None] == ["none", "l2"]
+    assert [title.text for title in titles if title is not None] == ["none", "model-mlp"]
     curves = [
         [(line.get("stroke"), line.get("points")) for line in panel.findall(f"{SVG}polyline")] for panel in panels
     ]

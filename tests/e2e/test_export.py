@@ -12,7 +12,10 @@ import torch
 import yaml
 from terminal import CommandLine, Trained
 
+from runner.build import build
 from runner.cli import main
+from runner.config.paths import shipped_conf
+from runner.deploy.formats import FORMATS
 from runner.models.lenet import LeNet
 from runner.models.unet import UNet
 from runner.runs.checkpoints import read_checkpoint
@@ -66,10 +69,14 @@ def in_fresh_process(code: str, *args: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def arguments_of_model(run: Trained) -> dict[str, Any]:
-    """What the class of the model was called with."""
+def model_node(run: Trained) -> dict[str, Any]:
+    """The class of the model and what it was called with."""
     settings = yaml.safe_load((run.path / "config.yaml").read_text())["model"]
-    return {key: value for key, value in settings.items() if key != "_target_" and not key.startswith("weights")}
+    return {key: value for key, value in settings.items() if not key.startswith("weights")}
+
+
+def arguments_of_model(run: Trained) -> dict[str, Any]:
+    return {key: value for key, value in model_node(run).items() if key != "_target_"}
 
 
 @pytest.fixture
@@ -114,6 +121,67 @@ def test_every_format_gives_in_a_fresh_process_the_outputs_of_the_averaged_weigh
     assert inside["axis"] == "batch"
     assert inside["onnx"] == inside["torch_export"] == description
     assert inside["safetensors"].items() <= description.items()
+
+
+READ_EACH = """
+import sys
+import numpy, onnxruntime, safetensors.torch, torch, yaml
+from pathlib import Path
+from runner.build import build
+
+def outputs_of(run, inputs):
+    settings = yaml.safe_load((run / "config.yaml").read_text())["model"]
+    node = {key: value for key, value in settings.items() if not key.startswith("weights")}
+    written = run / "export" / "model"
+    saved = torch.load(f"{written}.pt", weights_only=True)
+    for weights in (saved, safetensors.torch.load_file(f"{written}.safetensors")):
+        bare = build(node)
+        bare.load_state_dict(weights)
+        yield bare.eval()(*inputs)
+    yield torch.export.load(f"{written}.pt2").module()(*inputs)
+    session = onnxruntime.InferenceSession(f"{written}.onnx", providers=["CPUExecutionProvider"])
+    fed = {one.name: values.numpy() for one, values in zip(session.get_inputs(), inputs, strict=True)}
+    yield torch.from_numpy(session.run(None, fed)[0])
+
+for run in map(Path, sys.argv[1:]):
+    torch.save([list(outputs_of(run, inputs)) for inputs in torch.load(run / "given.pt")], run / "outputs.pt")
+"""
+
+NEEDS = {
+    "two_input_convnet": (
+        *("data=csv_images", "data.source.csv=pets/label.csv", "data.source.feature_columns=[age,weight]"),
+        *("data.split.val=3", "data.split.test=3", "model.widths=[4]"),
+    ),
+    "torchvision": ("model.name=squeezenet1_1",),
+    "unet": ("model.width=4", "model.levels=2", "data.source.count=20"),
+}
+"""What a model takes besides its name, or is made smaller by."""
+
+
+@pytest.mark.slow
+def test_every_model_is_read_from_every_format(train: Train, tiny_pictures: Path) -> None:
+    for library in ("onnxruntime", "onnxscript", "safetensors"):
+        pytest.importorskip(library)
+    models = [file.stem for file in sorted(shipped_conf().glob("model/*.yaml")) if file.stem != "base"]
+    runs = {name: train(f"model={name}", *NEEDS.get(name, ()), *SMALL) for name in models}
+    expected = {}
+    for name, run in runs.items():
+        for form in FORMATS:
+            assert main(["export", str(run.path), "--format", form]) == 0
+        bare = build(model_node(run))
+        bare.load_state_dict(read_checkpoint(run.path / "checkpoints" / "best.pt")["model"])
+        taken = json.loads((run.path / "signature.json").read_text())["inputs"]
+        given = [[torch.rand(count, *one["shape"]) for one in taken] for count in (1, 3)]
+        torch.save(given, run.path / "given.pt")
+        with torch.no_grad():
+            expected[name] = [bare.eval()(*inputs) for inputs in given]
+    in_fresh_process(READ_EACH, *(str(run.path) for run in runs.values()))
+    for name, run in runs.items():
+        for outputs, right in zip(torch.load(run.path / "outputs.pt"), expected[name], strict=True):
+            for form, output in zip(FORMATS, outputs, strict=True):
+                torch.testing.assert_close(
+                    output, right, rtol=0, atol=1e-5, msg=f"{name} as {form}, {len(right)} samples"
+                )
 
 
 def test_program_of_a_unet_takes_batches_of_any_size(train: Train) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from runner.cli import main
+from runner.config.paths import shipped_conf
 from runner.config.schema import RunConfig
 from runner.models.lenet import LeNet
 from runner.models.unet import Up
@@ -77,24 +78,25 @@ def test_the_memory_of_a_linear_model_is_counted_by_hand(new_run: Callable[..., 
     assert found["total"] == sum(found.values()) - found["total"]
 
 
-@pytest.mark.parametrize(
-    "typed",
-    [
-        ["model=mlp"],
-        ["model=lenet"],
-        ["model=convnet"],
-        ["model=convnet1d"],
-        ["model=multiscale"],
-        ["model=sequential"],
-        ["model=torchvision"],
-        ["model=unet", "data.source.count=12", "data.split.test=2", "data.split.val=2"],
-    ],
-    ids=lambda typed: typed[0],
-)
-def test_every_model_can_be_summarised(typed: list[str], summary: Summary) -> None:
-    text = summary(*typed)
+SMALL_UNET = ("data.source.count=12", "data.split.test=2", "data.split.val=2")
+PETS = ("data=csv_images", "data.source.csv=pets/label.csv", "data.split.test=2", "data.split.val=2")
+OPTIONS = [file.stem for file in sorted(shipped_conf().glob("model/*.yaml")) if file.stem != "base"]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_model_can_be_summarised(option: str, summary: Summary, tiny_pictures: Path) -> None:
+    needs = {"unet": SMALL_UNET, "two_input_convnet": (*PETS, "data.source.feature_columns=[age,weight]")}
+    text = summary(f"model={option}", *needs.get(option, ()))
     for word in ("layer ", "parameters  ", "multiply-adds  ", "kept for the backward pass", "total"):
         assert word in text
+
+
+def test_a_second_input_reaches_its_layers(summary: Summary, tiny_pictures: Path) -> None:
+    text = summary(*PETS, "model=two_input_convnet", "model.widths=[4]", "data.source.feature_columns=[age,weight]")
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line}
+    assert lines["image.block1.conv1"] == ["image.block1.conv1", "Conv2d", "4x16x16", "108", f"{16 * 16 * 4 * 27:,}"]
+    assert lines["features.0"] == ["features.0", "Linear", "32", "96", "64"]
+    assert lines["joined.0"] == ["joined.0", "Linear", "128", f"{(36 + 1) * 128:,}", f"{36 * 128:,}"]
 
 
 def test_what_adapt_does_shows(summary: Summary) -> None:
