@@ -62,6 +62,15 @@ class Trust:
     packages: tuple[str, ...] = ()
     everything: bool = False
 
+    def record(self) -> dict[str, Any]:
+        """As plain values, for another process of the same run."""
+        return {"folders": list(map(str, self.folders)), "packages": self.packages, "everything": self.everything}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Trust":
+        """What ``record`` gave."""
+        return cls(tuple(map(Path, record["folders"])), tuple(record["packages"]), record["everything"])
+
     def make_importable(self) -> None:
         """Let ``_target_`` find the user's modules. Installed packages keep their names: the folders come last."""
         for folder in self.folders:

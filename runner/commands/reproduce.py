@@ -4,13 +4,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.commands.arguments import add_trust, trust_from
+from runner.launch.together import as_one
 from runner.runs.directory import RunDirectory, again
+
+if TYPE_CHECKING:
+    from runner.parallel.meeting import Meeting
 
 
 def main(args: Sequence[str]) -> int:
     """Reproduce one run; 0 if it is identical, 1 if not."""
+    return as_one(lambda meeting: _reproduce(args, meeting))
+
+
+def _reproduce(args: Sequence[str], meeting: "Meeting | None") -> int:
     parser = argparse.ArgumentParser(
         prog="runner reproduce",
         description="Run a run's frozen configuration again, in a new directory beside it, and compare the two: "
@@ -33,7 +42,7 @@ def main(args: Sequence[str]) -> int:
     stop = StopRequest()
     with stop.listening(*SCHEDULER_SIGNALS):
         new = again(old, ["runner", *sys.argv[1:]])
-        code = execute_here(new, trust, stop)
+        code = execute_here(new, trust, stop, meeting=meeting)
     if code != 0:
         return code
     difference = compare(old, new)

@@ -1,18 +1,24 @@
 """``runner resume DIR``: execute a run directory again, from its newest checkpoint; or what is left of a sweep."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from runner.commands.arguments import add_trust, trust_from
+from runner.launch.together import as_one, require_one
 from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
 from runner.runs.sweep_directory import SweepDirectory
 
+if TYPE_CHECKING:
+    from runner.parallel.meeting import Meeting
+
 ABOUT = "Go on with a run from its newest checkpoint, as if it had never stopped; or with what is left of a sweep."
 CHANGES = """what may change on the way:
   epochs=N                       more epochs than planned, or fewer
-  device.*                       another device, precision or number of threads; device=cuda is device.kind=cuda
+  device.*                       another device, precision or number of threads; device=cuda is device.kind=cuda;
+                                 more processes or fewer: device=ddp device.processes=4
   data.workers, checkpoint.*     and other settings of speed, saving and tracking
 Whatever would change what was trained so far is refused.
 
@@ -22,6 +28,10 @@ of a sweep:
 
 def main(args: Sequence[str]) -> int:
     """Resume a run or a sweep; give the exit code."""
+    return as_one(lambda meeting: _resume(args, meeting))
+
+
+def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
     parser = argparse.ArgumentParser(
         prog="runner resume", description=ABOUT, epilog=CHANGES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -32,6 +42,7 @@ def main(args: Sequence[str]) -> int:
     if SweepDirectory.is_one(options.dir):
         from runner.launch.resume import resume_sweep
 
+        require_one(meeting, "a sweep")
         return resume_sweep(SweepDirectory(options.dir), options.overrides, trust_from(options.trust))
     run = RunDirectory.open(options.dir)
 
@@ -44,13 +55,16 @@ def main(args: Sequence[str]) -> int:
             f"{run.path} is complete: nothing is left to train\n  fix:      runner resume {run.path} epochs=N for more"
         )
         return 0
-    from runner.launch.single import execute_here, require_device
+    from runner.launch.single import execute_here, processes_for
     from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
 
     def change() -> None:
         if options.overrides:
-            amend(run, options.overrides, require_device)
+            amend(run, options.overrides, accept)
+
+    def accept(changed: Mapping[str, Any]) -> None:
+        processes_for(changed, meeting)
 
     stop = StopRequest()
     with stop.listening(*SCHEDULER_SIGNALS):
-        return execute_here(run, trust_from(options.trust), stop, change)
+        return execute_here(run, trust_from(options.trust), stop, change, meeting=meeting)

@@ -3,12 +3,21 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.errors import UserError
+from runner.launch.together import as_one, require_one
+
+if TYPE_CHECKING:
+    from runner.parallel.meeting import Meeting
 
 
 def main(args: Sequence[str]) -> int:
     """Train one run, or with ``-m`` a sweep; give the exit code."""
+    return as_one(lambda meeting: _train(args, meeting))
+
+
+def _train(args: Sequence[str], meeting: "Meeting | None") -> int:
     if "--help" in args or "-h" in args:
         from runner.config.help import train_help
 
@@ -27,16 +36,17 @@ def main(args: Sequence[str]) -> int:
     if flags.multirun:
         from runner.launch.sweep import sweep
 
+        require_one(meeting, "a sweep")
         return sweep(composer, flags.overrides, flags.dry_run)
 
-    from runner.launch.single import execute_here, freeze, require_device
+    from runner.launch.single import execute_here, freeze, processes_for
     from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
 
     composed = composer.compose(flags.overrides)
     stop = StopRequest()
     with stop.listening(*SCHEDULER_SIGNALS):
-        require_device(composed.config)
-        return execute_here(freeze(composed), places.trust(everything=True), stop)
+        processes_for(composed.config, meeting)
+        return execute_here(freeze(composed), places.trust(everything=True), stop, meeting=meeting)
 
 
 def _config_dir(args: Sequence[str]) -> str | None:

@@ -8,9 +8,11 @@ import yaml
 
 from runner import yaml_text
 from runner.config.check import mistakes, unknown_key
+from runner.config.fit_device import DEVICE_CHECKS
 from runner.config.frozen import frozen
 from runner.config.origin import Origin
 from runner.config.paths import Places, shipped_conf
+from runner.config.schema import RunConfig
 from runner.config.sections.optimization import OPEN_ENDED
 from runner.errors import UserError, UserErrors
 from runner.runs.directory import RunDirectory
@@ -67,13 +69,17 @@ def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
     changed, errors = copy.deepcopy(config), []
     for text in overrides:
         key, _, value = text.partition("=")
-        key = "device.kind" if key == "device" else key
+        if key == "device":
+            key = "device.parallel" if value in ("ddp", "fsdp") else "device.kind"
         problem = _refusal(config, key, text, origin)
         if problem:
             errors.append(problem)
         else:
             _set(changed, key.split("."), yaml_text.load(value))
     errors += mistakes(changed, origin)
+    if not errors:
+        run_config = RunConfig.model_validate(changed)
+        errors += [error for check in DEVICE_CHECKS if (error := check(run_config, origin))]
     if errors:
         raise UserErrors(errors)
     return changed

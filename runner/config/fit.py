@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.config.fit_data import DATA_CHECKS
+from runner.config.fit_device import DEVICE_CHECKS
 from runner.config.fit_model import MODEL_CHECKS
 from runner.config.origin import Origin
 from runner.config.schema import RunConfig
@@ -48,6 +49,7 @@ def misfits(config: Mapping[str, Any], origin: Origin, of_data_alone: bool = Fal
         _blending,
         _blended_targets,
         *DATA_CHECKS,
+        *DEVICE_CHECKS,
         _momentum,
         _validation,
         _metrics,

@@ -15,6 +15,7 @@ from runner.config.origin import Origin
 from runner.config.search import CONFIG_NAME
 from runner.config.sections.launching import Launching, OfHydra
 from runner.config.shorthand import is_of_sweeps
+from runner.config.typed import read
 from runner.errors import UserError, UserErrors, nearest
 
 _OURS = "hydra_plugins.runner_plugins."
@@ -35,8 +36,10 @@ def launching(composer: Composer, typed: Sequence[str]) -> Launching:
         composed = composer.loader.load_configuration(CONFIG_NAME, overrides=list(typed), run_mode=RunMode.MULTIRUN)
         found = OmegaConf.to_container(composed.hydra, resolve=False)
     except (HydraException, OmegaConfBaseException) as error:
-        wrong_option = _wrong_option(composer, about_sweeps)
-        raise wrong_option or composer.explained(about_sweeps, error) from None
+        overrides, unreadable = read(typed)
+        wrong = UserErrors(unreadable) if unreadable else _wrong_option(composer, about_sweeps)
+        fixed = [text for text, override in overrides.items() if not override.is_sweep_override()]
+        raise wrong or composer.explained(fixed, error) from None
     assert isinstance(found, dict)
     settings = {"hydra": {key: found[key] for key in ("launcher", "sweeper")}}
     errors = _foreign(settings["hydra"], composer)

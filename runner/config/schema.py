@@ -27,6 +27,9 @@ class Device(Node):
     cuda_graph: bool
     deterministic: bool
     threads: Count | None
+    parallel: Literal["none", "ddp", "fsdp"]
+    processes: Count | Literal["auto"]
+    sync_batch_norm: bool
 
 
 class Training(Node):

@@ -28,16 +28,18 @@ class Kept(NamedTuple):
     how: str
 
 
-def keep(samples: Samples, cache: Cache, disk: DiskCache, progress: Progress, note: Note) -> Kept:
+def keep(samples: Samples, cache: Cache, disk: DiskCache, progress: Progress, note: Note, neighbours: int = 1) -> Kept:
     """Decode what is lazy, and keep it where it shall be kept.
 
     Args:
         samples: As they are streamed.
         cache: ``auto`` takes what is on the disk already; else memory, if the images fit in there; else the disk, if
-            there is room; else ``none``.
+            there is room; else ``none``. Of several processes each would decode everything, into a memory of its own:
+            for them the disk, where one does it for all, comes before the memory.
         disk: The cache of these samples on the disk.
         progress: Told how many files are decoded.
         note: Told when another process is waited for.
+        neighbours: Processes on this machine that hold the same samples, this one included.
 
     Raises:
         UserError: If files are broken; or if the disk was asked for, and has no room or cannot be written.
@@ -46,7 +48,7 @@ def keep(samples: Samples, cache: Cache, disk: DiskCache, progress: Progress, no
     if not lazy:
         return Kept(samples, "")
     needed = sum(_num_bytes(values) for values in lazy)
-    chosen, size = (cache, told(needed)) if cache != "auto" else _choose(needed, disk)
+    chosen, size = (cache, told(needed)) if cache != "auto" else _choose(needed, disk, neighbours)
     if chosen == "memory":
         return Kept(hold(samples, progress), f"held in memory ({size})")
     if chosen == "disk":
@@ -59,14 +61,16 @@ def keep(samples: Samples, cache: Cache, disk: DiskCache, progress: Progress, no
     return Kept(samples, f"decoded for each batch ({size})")
 
 
-def _choose(needed: int, disk: DiskCache) -> tuple[Cache, str]:
+def _choose(needed: int, disk: DiskCache, neighbours: int) -> tuple[Cache, str]:
     """What ``auto`` comes to, and the size with the reason."""
     size, memory = told(needed), free_memory()
     if disk.has_all():
         return "disk", f"{size}, found there"
-    if memory is None or needed <= MEMORY_SHARE * memory:
-        return "memory", size if memory is None else f"{size} of {told(memory)} free"
     room = free_disk(disk.folder)
+    if neighbours > 1 and needed <= DISK_SHARE * room:
+        return "disk", f"{size}, once for {neighbours} processes"
+    if memory is None or neighbours * needed <= MEMORY_SHARE * memory:
+        return "memory", size if memory is None else f"{size} of {told(memory)} free"
     if needed <= DISK_SHARE * room:
         return "disk", f"{size}; free are {told(memory)} of memory and {told(room)} of disk"
     return "none", f"{size}; free are {told(memory)} of memory and {told(room)} of disk"

@@ -16,7 +16,7 @@ from runner.data.random import fold
 class Blend(Protocol):
     """Blends the samples of a training batch; the result depends on (seed, epoch, samples) alone."""
 
-    def __call__(self, images: Tensor, classes: Tensor, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, classes: Tensor, first: int, epoch: int) -> tuple[Tensor, Tensor]:
         """Blended images and the shares of their classes, as ``Mixup`` gives them."""
         ...
 
@@ -39,16 +39,16 @@ class Cutmix:
         self._num_classes = num_classes
         self._seed = seed
 
-    def __call__(self, images: Tensor, classes: Tensor, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, classes: Tensor, first: int, epoch: int) -> tuple[Tensor, Tensor]:
         """Images with a box of another one, and the shares of the classes (B, K) float32.
 
         Args:
             images: (B, C, H, W) float32.
             classes: (B,) int64.
-            indices: (B,) int64 on the CPU, the samples.
+            first: The first sample of the batch.
             epoch: The running epoch.
         """
-        generator = np.random.default_rng(fold(self._seed, epoch, int(indices[0]), 1))
+        generator = np.random.default_rng(fold(self._seed, epoch, first, 1))
         height, width = images.shape[-2:]
         side = math.sqrt(float(generator.beta(self._alpha, self._alpha)))  # of the box, compared to the picture's
         top, bottom = _span(side, height, float(generator.random()))
@@ -73,10 +73,10 @@ class Either:
         self._ways = one, other
         self._seed = seed
 
-    def __call__(self, images: Tensor, classes: Tensor, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, classes: Tensor, first: int, epoch: int) -> tuple[Tensor, Tensor]:
         """As the one that is taken."""
-        way = self._ways[fold(self._seed, epoch, int(indices[0]), 2) % 2]
-        return way(images, classes, indices, epoch)
+        way = self._ways[fold(self._seed, epoch, first, 2) % 2]
+        return way(images, classes, first, epoch)
 
 
 def blending(mixup_alpha: float | None, cutmix_alpha: float | None, num_classes: int, seed: int) -> Blend | None:

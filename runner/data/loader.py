@@ -1,10 +1,7 @@
 """Batches: a DataLoader over samples, exact about where an epoch stands."""
 
-import ctypes
 import multiprocessing
-import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -17,12 +14,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from runner.data.random import fold
 from runner.data.sampler import EpochSampler, Order
+from runner.data.share import Part, Share
 from runner.data.source import Array, Lazy, Samples
 from runner.errors import UserError
+from runner.processes import end_with_parent
 
 _REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """By which terminals and batch systems ask a run to stop: not only the process that trains, but all of its group."""
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _OUTLIVES_S = 20
 """How long a worker goes on after it was told to end by something else than its loader."""
 
@@ -35,6 +33,18 @@ class Batch(NamedTuple):
     targets: Tensor
     indices: Tensor
     """(B,) int64: which samples these are, among all samples of the source."""
+    part: Part | None = None
+    """How they belong to a batch that several processes share; None: they are all of it."""
+
+    @property
+    def num_own(self) -> int:
+        """How many of them count in this process."""
+        return self.indices.numel() if self.part is None else self.part.num_own
+
+    @property
+    def num_all(self) -> int:
+        """Samples of the batch in all processes."""
+        return self.indices.numel() if self.part is None else self.part.num_all
 
 
 class TensorStore(Dataset[tuple[Tensor, ...]]):
@@ -90,6 +100,8 @@ class Batches:
         persistent_workers: Keep the workers from epoch to epoch.
         timeout: Seconds to wait for a worker before giving up; 0: for ever.
         changes: What is done to each batch where it is made, in this order.
+        share: Which part of each batch this process has; None: all of it.
+        with_lead: Whether the sample in front of that part comes along.
     """
 
     def __init__(
@@ -107,16 +119,20 @@ class Batches:
         persistent_workers: bool = False,
         timeout: float = 0,
         changes: Sequence[Change] = (),
+        share: Share | None = None,
+        with_lead: bool = False,
     ) -> None:
         self.indices = indices
         self.batch_size = batch_size
+        self.part_size = batch_size if share is None else len(share.of(np.arange(batch_size))[0])
+        """Samples that this process has of a full batch."""
         self._told = _Told(store, changes)
         self._seed = seed
         self._sampler = EpochSampler(indices, batch_size, seed, order, drop_last)
         self._generator = torch.Generator()
         self._loader: DataLoader[Batch | UserError] = DataLoader(
             self._told,
-            batch_sampler=_WithEpoch(self._sampler),  # type: ignore[arg-type]
+            batch_sampler=_Wanting(self._sampler, share, with_lead),  # type: ignore[arg-type]
             collate_fn=_as_it_is,  # type: ignore[arg-type]
             generator=self._generator,
             num_workers=workers,
@@ -138,7 +154,7 @@ class Batches:
 
     def some(self, ids: Array, epoch: int = 0) -> Batch:
         """The samples with these ids (B,) as they are in an epoch."""
-        return _or_raise(self._told.__getitems__((epoch, np.asarray(ids, dtype=np.int64))))
+        return _or_raise(self._told.__getitems__((epoch, np.asarray(ids, dtype=np.int64), None)))
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from batch ``start`` on; those before it are not loaded.
@@ -155,6 +171,13 @@ class Batches:
             return map(_or_raise, iter(self._loader))
 
 
+_Wanted = tuple[int, Array, Part | None]
+"""A batch that is to be made: the epoch, its samples, and what they are of a batch that is shared.
+
+The epoch is told with each: a worker that is kept knows of it by nothing else.
+"""
+
+
 class _Told(Dataset[Batch | UserError]):
     """What DataLoader reads: batches of a store, changed. A user's mistake is handed over like a batch.
 
@@ -165,29 +188,33 @@ class _Told(Dataset[Batch | UserError]):
         self._store = store
         self._changes = tuple(changes)
 
-    def __getitems__(self, wanted: tuple[int, Array]) -> Batch | UserError:
-        epoch, ids = wanted
+    def __getitems__(self, wanted: _Wanted) -> Batch | UserError:
+        epoch, ids, part = wanted
         try:
             batch = self._store.__getitems__(ids)
             for change in self._changes:
                 batch = change(batch, epoch)
-            return batch
+            return batch if part is None else batch._replace(part=part)
         except UserError as error:
             return error
 
 
-class _WithEpoch(Sampler[tuple[int, Array]]):
-    """The batches of an epoch's sampler, each with the epoch: a worker that is kept knows of it by nothing else."""
+class _Wanting(Sampler[_Wanted]):
+    """The batches of an epoch's sampler, or the part of each that this process has."""
 
-    def __init__(self, sampler: EpochSampler) -> None:
+    def __init__(self, sampler: EpochSampler, share: Share | None, with_lead: bool) -> None:
         self._sampler = sampler
+        self._share = share
+        self._with_lead = with_lead
 
     def __len__(self) -> int:
         return len(self._sampler)
 
-    def __iter__(self) -> Iterator[tuple[int, Array]]:
-        epoch = self._sampler.epoch
-        return ((epoch, ids) for ids in iter(self._sampler))
+    def __iter__(self) -> Iterator[_Wanted]:
+        epoch, batches = self._sampler.epoch, iter(self._sampler)
+        if self._share is None:
+            return ((epoch, ids, None) for ids in batches)
+        return ((epoch, *self._share.of(ids, self._with_lead)) for ids in batches)
 
 
 def _or_raise(batch: Batch | UserError) -> Batch:
@@ -221,23 +248,14 @@ def _requests_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with_parent() -> None:
-    """End a worker when its parent is killed: torch's own watch misses a parent that dies before the watch begins."""
-    if not sys.platform.startswith("linux") or multiprocessing.get_start_method() == "forkserver":
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = multiprocessing.parent_process()
-    if parent is not None and os.getppid() != parent.pid:
-        os._exit(1)  # it died before the line above
-
-
 def _leave_requests_to_parent(worker: int) -> None:
     """Let a worker go on when its run is asked to stop: the step that is under way needs its batch.
 
     The process that trains decides; its workers end with their loader, and soon after they were told to if there is
     nobody left to end them.
     """
-    _end_with_parent()
+    if multiprocessing.get_start_method() != "forkserver":  # there the parent is another process
+        end_with_parent()  # torch's own watch misses a parent that dies before the watch begins
 
     def end_later(number: int, frame: FrameType | None) -> None:
         signal.alarm(_OUTLIVES_S)

@@ -27,16 +27,16 @@ class Mixup:
         self._num_classes = num_classes
         self._seed = seed
 
-    def __call__(self, images: Tensor, classes: Tensor, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, classes: Tensor, first: int, epoch: int) -> tuple[Tensor, Tensor]:
         """Blended images, and the shares of the classes (B, K) float32.
 
         Args:
             images: (B, ...) float32; any input that can be blended.
             classes: (B,) int64.
-            indices: (B,) int64 on the CPU, the samples.
+            first: The first sample of the batch.
             epoch: The running epoch.
         """
-        generator = np.random.default_rng(fold(self._seed, epoch, int(indices[0])))
+        generator = np.random.default_rng(fold(self._seed, epoch, first))
         of_neighbour = float(generator.beta(self._alpha, self._alpha))
         return images.lerp(images.roll(1, 0), of_neighbour), blended(classes, self._num_classes, of_neighbour)
 

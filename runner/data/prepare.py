@@ -83,7 +83,10 @@ class Prepare:
             first.div_(_fitting(self._std, first, "std"))
         targets = targets if targets.is_floating_point() else targets.long()
         if training and self._blend is not None:
-            first, targets = self._blend(first, targets, batch.indices, epoch)
+            leading = int(batch.indices[0]) if batch.part is None else batch.part.first
+            first, targets = self._blend(first, targets, leading, epoch)
+            if batch.part is not None and batch.part.has_lead:  # it was there to be blended with
+                first, targets, others = first[1:], targets[1:], [values[1:] for values in others]
         return (first, *others), targets
 
     def _convert(self, values: Tensor) -> Tensor:

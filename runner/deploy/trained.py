@@ -15,7 +15,6 @@ from runner.data.prepare import Prepare
 from runner.data.source import Array
 from runner.runs.directory import RunDirectory
 from runner.runs.signature import Signature, Values
-from runner.training.assemble import averaged
 from runner.training.data import changes_of
 from runner.training.devices import Device, choose, prepare_process
 from runner.training.model import make_model
@@ -83,8 +82,8 @@ def open_trained(run: RunDirectory, checkpoint: str, trust: Trust, device: str |
     few = Batch(tuple(_filled(one, 2, 1) for one in signature.stored), _filled(signature.target, 2, 0), torch.arange(2))
     for change in changes.where_made:
         few = change(few, 0)
-    net = make_model(config, run.choices(), chosen, few, prepare, task).net
-    average = averaged(net, config.regularization.ema.decay)
+    made = make_model(config, run.choices(), chosen, few, prepare, task)
+    net, average = made.net, made.averaged
     if average is None:
         net.load_state_dict(state["model"])
     else:

@@ -1,4 +1,4 @@
-"""One run in this process: freeze it, execute it."""
+"""One run: freeze it, execute it; by this process, or by several that this one starts or was started with."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.config.compose import Composed
+from runner.config.fit_device import too_few_gpus, too_few_samples
 from runner.errors import UserError
 from runner.runs import provenance
 from runner.runs.directory import RunDirectory, create, timestamped
@@ -13,6 +14,8 @@ from runner.training.signals import StopRequest
 from runner.trust import Trust
 
 if TYPE_CHECKING:
+    from runner.parallel.meeting import Meeting
+    from runner.training.execute import Execution
     from runner.training.recorder import Judge
 
 
@@ -36,15 +39,42 @@ def freeze(composed: Composed, wanted: Path | None = None) -> RunDirectory:
     )
 
 
-def require_device(config: Mapping[str, Any]) -> None:
-    """Make sure that the device of a configuration is there.
+def processes_for(config: Mapping[str, Any], meeting: "Meeting | None" = None) -> int:
+    """How many processes train a configuration, after making sure that their devices are there.
 
     Raises:
-        UserError: If it is not.
+        UserError: If they are not, the processes are too many for a batch, or others than those that were started.
     """
-    from runner.training.devices import choose
+    from runner.training.devices import choose, num_gpus
 
-    choose(config["device"]["kind"], config["device"]["precision"])
+    settings = config["device"]
+    kind = choose(settings["kind"], settings["precision"]).device.type
+    asked, parallel = settings["processes"], settings["parallel"]
+    if meeting is not None:
+        number, starter = meeting.place.world_size, meeting.place.starter
+        if parallel == "none":
+            raise UserError(
+                f"{starter} has started {number} processes, and device.parallel=none is for one",
+                expected="device=ddp or device=fsdp, with which they train one model together",
+                fix="device=ddp, or one process",
+            )
+        if asked not in ("auto", number):
+            raise UserError(
+                f"device.processes={asked}, and {starter} has started {number}", fix="device.processes=auto"
+            )
+    elif parallel == "none":
+        return 1
+    else:
+        gpus = num_gpus() if kind == "cuda" else 1
+        number = gpus if asked == "auto" else asked
+        if kind == "cuda" and number > gpus:
+            raise too_few_gpus(number, gpus)
+    if kind == "mps" and number > 1:
+        raise UserError(f"{number} processes cannot share the one GPU of device=mps", fix="device.kind=cpu")
+    too_few = too_few_samples(number, config["data"]["batch_size"])
+    if too_few is not None:
+        raise too_few
+    return number
 
 
 def execute_here(
@@ -53,12 +83,45 @@ def execute_here(
     stop: StopRequest,
     change: Callable[[], None] = lambda: None,
     judge: "Judge | None" = None,
+    meeting: "Meeting | None" = None,
 ) -> int:
-    """Execute a run directory in this process, after a change of its configuration; give the exit code."""
-    from runner.training.execute import execute
+    """Execute a run directory from this process, after a change of its configuration; give the exit code.
+
+    Args:
+        run: The directory.
+        trust: Whose code it may name.
+        stop: Where a signal leaves its request.
+        change: Called before anything is read, when nobody else executes the directory any more.
+        judge: Asked after every epoch whether to go on.
+        meeting: Of the processes that this one was started with; None: it starts those that it takes.
+
+    Raises:
+        UserError: If the request is wrong; nothing is written then.
+    """
+    from runner.training.execute import execute, train_here
+
+    processes = 1
+
+    def changed() -> None:
+        nonlocal processes
+        change()
+        processes = processes_for(run.config(), meeting)
+
+    def carry_out(execution: "Execution") -> int:
+        execution.judge = judge
+        if meeting is not None:
+            execution.meeting = meeting
+            meeting.announce(run.path, trust.record())
+        elif processes > 1:
+            from runner.launch.workers import supervise
+
+            return supervise(execution, processes)
+        elif run.config()["device"]["parallel"] != "none":
+            execution.console.note("device   one process: there are not several GPUs (device.processes=N starts N)")
+        return train_here(execution)
 
     try:
-        return execute(run, trust, stop, change, judge).exit_code
+        return execute(run, trust, stop, changed, carry_out).exit_code
     except UserError:
         raise
     except OSError as error:

@@ -79,7 +79,7 @@ class Question:
                 try:
                     composed.append(self.composer.compose([*self.fixed, *point, space.override(edge)]))
                 except UserErrors as found:
-                    errors |= {str(error): error for error in found.errors}
+                    errors = {error.what: error for error in found.errors} | errors  # each once, as it was seen first
         if errors:
             raise UserErrors(list(errors.values()))
         return composed[0]

@@ -155,7 +155,7 @@ def _compose_all(composer: Composer, points: Sequence[Point]) -> list[Composed]:
         try:
             composed.append(composer.compose(point))
         except UserErrors as found:
-            errors |= {str(error): error for error in found.errors}
+            errors = {error.what: error for error in found.errors} | errors  # each once, where it was seen first
     if errors:
         raise UserErrors(list(errors.values()))
     _refuse_run_dir(composed[0])

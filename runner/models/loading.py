@@ -1,6 +1,6 @@
 """Weights from elsewhere into a model, whatever either of them was wrapped in."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import torch
@@ -14,7 +14,12 @@ _COUNTER = "n_averaged"
 
 
 def load_weights(
-    model: nn.Module, weights: Mapping[str, Tensor], *, left_out: Sequence[str] = (), new_layers: Sequence[str] = ()
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    *,
+    left_out: Sequence[str] = (),
+    new_layers: Sequence[str] = (),
+    fit: Callable[[Tensor, Tensor], Tensor] = lambda own, given: given,
 ) -> list[str]:
     """Copy weights into a model, name by name; give the names in the model that keep the values they had.
 
@@ -27,6 +32,7 @@ def load_weights(
         left_out: Shell patterns of names that are not copied.
         new_layers: Layers that the weights need not have: such a layer is copied whole where it fits, and else keeps
             its values.
+        fit: Gives what a weight of the model takes for a given one of its shape.
 
     Raises:
         UserError: With all names that are missing, unexpected or of another shape; nothing is copied then.
@@ -56,7 +62,10 @@ def load_weights(
     copied = {name: actual for name, actual in ours.items() if name in theirs and name not in skipped}
     with torch.no_grad():
         model.load_state_dict(
-            {**model.state_dict(), **{actual: weights[theirs[name]] for name, actual in copied.items()}}
+            {
+                **model.state_dict(),
+                **{actual: fit(state[actual], weights[theirs[name]]) for name, actual in copied.items()},
+            }
         )
     return [name for name in ours if name not in copied and not _is_count(name)]
 

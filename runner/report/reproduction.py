@@ -61,8 +61,10 @@ def _first_value(old: RunDirectory, new: RunDirectory) -> str | None:
     names = [name for name in ("last", "best") if (old.checkpoints / f"{name}.pt").exists()]
     for name in names:
         before, now = (load_checkpoint(run.checkpoints, name) for run in (old, new))
-        for key in ("tracker", "generators"):  # sizes of files that hold times; one for each GPU that is there
-            del before[key], now[key]
+        for state in (before, now):
+            del state["tracker"]  # sizes of files that hold times
+            for rank in state["ranks"]:
+                del rank["generators"]  # one for each GPU that is there
         path = _first_difference(before, now, "")
         if path is not None:
             kind, _, rest = path.partition(".")

@@ -23,6 +23,8 @@ _END_OF_ARCHIVE = b"PK\x05\x06"  # signature of the 22 bytes that end a zip arch
 _PREFIX = b"sha256:"
 _COMMENT_BYTES = len(_PREFIX) + 64
 _CHUNK_BYTES = 1 << 20
+SHARDS = ".shards"
+"""What the name of a folder ends with that holds the parts of tensors: see ``runner.runs.shards``."""
 
 
 class DamagedCheckpointError(Exception):
@@ -82,13 +84,44 @@ def write_checkpoint(path: Path, state: dict[str, Any], check: Callable[[], None
     sync_folder(path.parent)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, whole: bool = True, look_at_shards: bool = True) -> dict[str, Any]:
     """The state in a checkpoint file, its tensors on the CPU.
+
+    Args:
+        path: The file.
+        whole: Whether tensors of which every process wrote a part, beside the file, are to be put together; else
+            ``shards`` says where they are.
+        look_at_shards: Whether to make sure of these parts too; another process may have done it.
 
     Raises:
         FileNotFoundError: If there is no such file.
         DamagedCheckpointError: If its digest is missing or differs, or it holds more than tensors and plain values.
     """
+    state = _read_file(path)
+    if "shards" not in state:
+        return state
+    from runner.runs import shards  # which takes a second to import
+
+    try:
+        state = shards.located(state, path.parent)
+        if look_at_shards:
+            shards.require_whole(state["shards"])
+        return shards.completed(state) if whole else state
+    except shards.DamagedShardsError as error:
+        raise DamagedCheckpointError(str(error)) from error
+
+
+def named_shards(path: Path) -> str | None:
+    """The name of the folder beside a checkpoint file that has the parts of its tensors; None where it has them itself.
+
+    Raises:
+        DamagedCheckpointError: As ``read_checkpoint``, of the file alone.
+    """
+    record = _read_file(path).get("shards")
+    return None if record is None else str(record["folder"])
+
+
+def _read_file(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         if not _is_whole(file):
             raise DamagedCheckpointError("its content does not match its digest")

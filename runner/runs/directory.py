@@ -58,6 +58,10 @@ class RunDirectory:
         """What the process printed where there was no terminal: in a sweep, or as a batch job."""
         return self.path / "output.log"
 
+    def log_of_rank(self, rank: int) -> Path:
+        """What another process of the run than the first one printed."""
+        return self.path / "ranks" / f"{rank}.log"
+
     @property
     def metrics_file(self) -> Path:
         """A row an epoch."""

@@ -42,12 +42,17 @@ class LostLockError(UserError):
 
 
 class RunLock:
-    """Holds the lock of a folder while the ``with`` block runs."""
+    """Holds the lock of a folder while the ``with`` block runs.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: The folder.
+        token: Of a lock that another process holds for this one, which may ``check`` it and do nothing else.
+    """
+
+    def __init__(self, folder: Path, token: str | None = None) -> None:
         self.folder = folder
         self.path = folder / "lock"
-        self._token = secrets.token_hex(8)
+        self.token = token or secrets.token_hex(8)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, name="lock", daemon=True)
 
@@ -78,7 +83,7 @@ class RunLock:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if self in _taken and self._record().get("token") == self._token:
+        if self in _taken and self._record().get("token") == self.token:
             with contextlib.suppress(OSError):  # the disk may just have become read-only; the lock goes all the same
                 os.ftruncate(self._file, 0)
         self._close()
@@ -91,7 +96,7 @@ class RunLock:
         """
         for _ in range(5):
             record = self._record()
-            if record.get("token") == self._token:
+            if record.get("token") == self.token:
                 return
             if record:
                 break
@@ -150,7 +155,7 @@ class RunLock:
         beat = 0
         while not self._stop.wait(BEAT_S):
             record = self._record()
-            if record and record["token"] != self._token:
+            if record and record["token"] != self.token:
                 return  # taken over: the next check tells
             beat += 1
             with contextlib.suppress(OSError):  # a full disk is told by what writes more than a count
@@ -161,7 +166,7 @@ class RunLock:
         return _read(self.path)
 
     def _write(self, beat: int) -> None:
-        record = {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token, "beat": beat}
+        record = {"host": socket.gethostname(), "pid": os.getpid(), "token": self.token, "beat": beat}
         # Of one length and written at once, so that no reader sees half of it.
         os.pwrite(self._file, json.dumps(record).encode().ljust(200) + b"\n", 0)
 

@@ -100,7 +100,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         for name in sorted({*one["packages"], *other["packages"]})
         if one["packages"].get(name) != other["packages"].get(name)
     ]
-    names = ("python", "platform", "cpu", "device", "gpu", "driver", "cuda", "threads")
+    names = ("python", "platform", "cpu", "device", "processes", "gpu", "driver", "cuda", "threads")
     told += [f"{name}: {one.get(name)}, now {other.get(name)}" for name in names if one.get(name) != other.get(name)]
     return told
 

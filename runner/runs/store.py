@@ -5,11 +5,12 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.errors import UserError
-from runner.runs.checkpoints import DamagedCheckpointError, read_checkpoint, write_checkpoint
+from runner.runs.checkpoints import SHARDS, DamagedCheckpointError, named_shards, read_checkpoint, write_checkpoint
 from runner.runs.files import sync_folder
 
 _NAME = re.compile(r"step-(\d+)(?:-epoch-(\d+))?\.pt")
@@ -45,6 +46,17 @@ class Planned:
     ranking: tuple[int, ...]
 
 
+class Newest(NamedTuple):
+    """The state that a run goes on from."""
+
+    state: dict[str, Any] | None
+    """None when nothing was saved."""
+    damaged: list[str]
+    """A line on each damaged file that was passed over."""
+    path: Path | None
+    """Of the state."""
+
+
 class CheckpointStore:
     """``checkpoints/`` of one run.
 
@@ -53,9 +65,10 @@ class CheckpointStore:
     alone, so that the files that stay do not depend on when a run was interrupted.
     """
 
-    def __init__(self, folder: Path, retention: Retention) -> None:
+    def __init__(self, folder: Path, retention: Retention, whole: bool = True, look_at_shards: bool = True) -> None:
         self.folder = folder
         self.retention = retention
+        self.read = partial(read_checkpoint, whole=whole, look_at_shards=look_at_shards)
 
     def save(self, state: dict[str, Any], planned: Planned | None, check: Callable[[], None] = lambda: None) -> None:
         """Write a checkpoint, then remove those that need not stay.
@@ -87,37 +100,39 @@ class CheckpointStore:
         Raises:
             UserError: If it does not exist or is damaged.
         """
-        return load_checkpoint(self.folder, name)
+        return load_checkpoint(self.folder, name, self.read)
 
-    def newest(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest good state, or None when nothing was saved; and a line on each damaged file passed over.
+    def newest(self) -> Newest:
+        """The newest good state, and a line on each damaged file passed over.
 
         Raises:
             UserError: If there are checkpoints and every one is damaged.
         """
         damaged: list[str] = []
+        path = self.folder / "last.pt"
         newest = self._read("last.pt", damaged)
-        for step, path in reversed(self._planned()):
+        for step, planned in reversed(self._planned()):
             # A process killed between writing a checkpoint and calling it last.pt leaves one that is newer.
-            if newest is not None and (step, _epoch_of(path) is not None) <= _position(newest):
+            if newest is not None and (step, _epoch_of(planned) is not None) <= _position(newest):
                 break
-            found = self._read(path.name, damaged)
+            found = self._read(planned.name, damaged)
             if found is not None:
-                newest = found
+                newest, path = found, planned
                 break
         if newest is None:
+            path = self.folder / "best.pt"
             newest = self._read("best.pt", damaged)
         if newest is None and damaged:
             raise UserError(
                 f"no checkpoint in {self.folder} is whole: {'; '.join(damaged)}",
                 fix="put back a copy of one, or delete the folder's files to start the run over",
             )
-        return newest, damaged
+        return Newest(newest, damaged, None if newest is None else path)
 
     def _read(self, name: str, damaged: list[str]) -> dict[str, Any] | None:
         """The state in a file; None where there is none, or, with a line about it, where it is damaged."""
         try:
-            return read_checkpoint(self.folder / name)
+            return self.read(self.folder / name)
         except FileNotFoundError:
             return None
         except DamagedCheckpointError as error:
@@ -134,8 +149,11 @@ class CheckpointStore:
             step: Optimizer updates of that state.
             ranking: Steps of its best epochs, the best first.
         """
-        for file in self.folder.glob(".*.tmp"):
-            file.unlink(missing_ok=True)
+        for left in self.folder.glob(".*.tmp"):
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink(missing_ok=True)
         for number, path in self._planned():
             if number > step:
                 path.unlink(missing_ok=True)
@@ -174,9 +192,25 @@ class CheckpointStore:
             at_multiple = epoch is not None and every is not None and epoch % every == 0
             if not (path in keep or is_among_the_best or at_multiple):
                 path.unlink(missing_ok=True)
+        self._prune_shards()
+
+    def _prune_shards(self) -> None:
+        """Remove the parts of tensors that belong to no checkpoint any more; none, if one cannot be asked."""
+        parts = list(self.folder.glob(f"*{SHARDS}"))
+        if not parts:
+            return
+        try:
+            named = [named_shards(file) for file in self.folder.glob("*.pt")]
+        except DamagedCheckpointError:
+            return
+        for folder in parts:
+            if folder.name not in named:
+                shutil.rmtree(folder)
 
 
-def load_checkpoint(folder: Path, name: str) -> dict[str, Any]:
+def load_checkpoint(
+    folder: Path, name: str, read: Callable[[Path], dict[str, Any]] = read_checkpoint
+) -> dict[str, Any]:
     """A checkpoint by name: ``last``, ``best``, or a file's path.
 
     Raises:
@@ -184,7 +218,7 @@ def load_checkpoint(folder: Path, name: str) -> dict[str, Any]:
     """
     path = folder / f"{name}.pt" if name in ("last", "best") else Path(name)
     try:
-        return read_checkpoint(path)
+        return read(path)
     except FileNotFoundError:
         present = [file.stem for file in sorted(folder.glob("*.pt"))]
         raise UserError(
@@ -208,7 +242,7 @@ def _position(state: dict[str, Any]) -> tuple[int, bool]:
 
 def _is_good(path: Path) -> bool:
     try:
-        read_checkpoint(path)
+        read_checkpoint(path, whole=False)
     except DamagedCheckpointError:
         return False
     return True

@@ -1,21 +1,23 @@
 """From a checked configuration to everything that a run trains with."""
 
+import socket
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from runner.build import build
 from runner.config.schema import RunConfig
 from runner.config.sections.regularization import Regularization
 from runner.config.sections.task import metric_nodes
+from runner.data.share import Share
 from runner.errors import UserError, nearest
 from runner.models.adapt.weights import lr_factors
+from runner.parallel.group import Group
 from runner.tracking.console import Console
 from runner.training.data import load_data
-from runner.training.devices import choose, prepare_process, require
+from runner.training.devices import choose, of_process, prepare_process, require
 from runner.training.lean_torch import spare_dynamo
 from runner.training.model import make_model
 from runner.training.optimizers import held_small, make_optimizer
@@ -24,17 +26,26 @@ from runner.training.penalties import Penalties
 from runner.training.progress import Monitor, Plan
 from runner.training.randomness import seed_everything
 from runner.training.tasks import make_task
+from runner.training.team import Replicas, Team
 
 
-def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) -> Parts:
+def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, group: Group | None = None) -> Parts:
     """Build everything from the configuration, with every generator started from the seed.
+
+    Args:
+        config: Of the run.
+        choices: The option chosen in each group, for messages.
+        console: Told what is used.
+        group: The processes that train together; None: this one works by itself, whatever ``device.parallel`` says.
 
     Raises:
         UserError: If the data is broken, the device is missing, or parts do not fit together.
     """
     device = choose(config.device.kind, config.device.precision)
+    if group is not None:
+        device = of_process(device, group)
     require(device, config.device)
-    prepare_process(config.device.threads, config.device.deterministic)
+    prepare_process(config.device.threads, config.device.deterministic, group)
     if not config.device.compile:
         spare_dynamo()
     console.note(f"device   {device.describe()}")
@@ -48,11 +59,14 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
             mixup_alpha=config.regularization.mixup.alpha,
             cutmix_alpha=config.regularization.cutmix.alpha,
             note=console.note,
+            share=None if group is None else Share(group.rank, group.size),
+            neighbours=1 if group is None else group.alike(socket.gethostname())[1],
         )
     console.note(f"data     {choices.get('data')}: {splits.describe()}")
     task = make_task(config.task.name, config.task.outputs, splits.class_names, metric_nodes(config.task))
     seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
-    made = make_model(config, choices, device, splits.train_in_order.first(2), splits.prepare, task)
+    team = None if group is None else _team(config, group, device.device)
+    made = make_model(config, choices, device, splits.train_in_order.first(2), splits.prepare, task, team)
     model = made.net
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
     epochs = float(config.epochs)
@@ -62,7 +76,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
         task=task,
         device=device,
         model=model,
-        averaged=averaged(model, config.regularization.ema.decay),
+        averaged=made.averaged,
         compiles=config.device.compile,
         graphs=config.device.cuda_graph,
         loss_fn=build(_with_tensors(config.loss.node()), key="loss").to(device.device),
@@ -84,15 +98,16 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console) ->
         new_layers=made.new_layers,
         auxiliary_weights=made.auxiliary_weights,
         held=made.held,
+        team=team,
     )
 
 
-def averaged(model: nn.Module, decay: float | None) -> AveragedModel | None:
-    """What keeps the exponential moving average of a model's weights and buffers; None without a decay."""
-    if decay is None:
-        return None
-    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+def _team(config: RunConfig, group: Group, device: torch.device) -> Team:
+    if config.device.parallel == "fsdp":
+        from runner.training.sharded import Shards  # which takes seconds to import
+
+        return Shards(group, device, config.device.sync_batch_norm)
+    return Replicas(group, device, config.device.sync_batch_norm)
 
 
 def _penalties(config: Regularization, model: nn.Module) -> Penalties | None:
@@ -118,7 +133,7 @@ def make_plan(config: RunConfig, parts: Parts) -> Plan:
     """
     split = "val" if parts.splits.val is not None else "train"
     metric = f"{split}/{parts.task.monitor}" if config.monitor == "auto" else config.monitor
-    known = [f"{name}/{key}" for name in ("train", split) for key in parts.new_scores().compute()]
+    known = [f"{name}/{key}" for name in ("train", split) for key in parts.figures()]
     if metric not in known:
         close = nearest(metric, known)
         raise UserError(

@@ -49,7 +49,9 @@ class GraphedGradient:
         else:
             torch._foreach_zero_([weight.grad for weight in self._eager.parameters if weight.grad is not None])
 
-    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor) -> tuple[Tensor, Tensor]:
+    def add(
+        self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor, is_last: bool = True
+    ) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch."""
         if len(targets) != self._batch_size:
             return self._eager.add(inputs, targets, share)

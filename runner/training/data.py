@@ -18,6 +18,7 @@ from runner.data.listed import sample_weights, subset_of
 from runner.data.loader import Batches, Change, TensorStore
 from runner.data.prepare import Prepare
 from runner.data.sampler import Order, Weighted, class_weighted
+from runner.data.share import Share
 from runner.data.source import Array, Lazy, Progress, Samples, Streaming
 from runner.data.split import Split, split
 from runner.data.stats import channel_stats
@@ -73,6 +74,8 @@ def load_data(
     mixup_alpha: float | None = None,
     cutmix_alpha: float | None = None,
     note: Note = lambda line: None,
+    share: Share | None = None,
+    neighbours: int = 1,
 ) -> Splits:
     """Read, divide and batch the data of a run.
 
@@ -84,16 +87,19 @@ def load_data(
         mixup_alpha: How training samples are blended; None = not at all.
         cutmix_alpha: How parts of them are pasted into each other; None = not at all.
         note: Told in a line why it takes longer than usual.
+        share: Which part of each batch this process has; None: all of it.
+        neighbours: How many processes on this machine hold the same data, this one included.
 
     Raises:
         UserError: If files are missing or broken, a split stays empty, or a class is missing in one.
     """
-    samples, fingerprint, disk, kept = _read(config, progress, note)
+    samples, fingerprint, disk, kept = _read(config, progress, note, neighbours)
     parts = _divided(config, samples)
     store = TensorStore(samples)
 
     training_changes = changes_of(config, "augment", seed)
     eval_changes = changes_of(config, "eval_transforms", seed)
+    blend = blending(mixup_alpha, cutmix_alpha, config.num_classes or 0, seed)
 
     def batches(indices: Array, training: bool = False) -> Batches:
         return Batches(
@@ -109,6 +115,8 @@ def load_data(
             persistent_workers=config.persistent_workers,
             timeout=config.timeout,
             changes=(training_changes if training else eval_changes).where_made,
+            share=share,
+            with_lead=training and blend is not None,
         )
 
     normalize = _normalize(config, samples.inputs[0], parts.train, disk, progress)
@@ -127,7 +135,7 @@ def load_data(
             evaluate=eval_changes.on_device,
             seed=seed,
             device=device,
-            blend=blending(mixup_alpha, cutmix_alpha, config.num_classes or 0, seed),
+            blend=blend,
         ),
         as_pictures=as_pictures,
         normalize=normalize,
@@ -149,7 +157,7 @@ class _Read(NamedTuple):
     """Where the decoded images are, for the console."""
 
 
-def _read(config: Data, progress: Progress, note: Note) -> _Read:
+def _read(config: Data, progress: Progress, note: Note, neighbours: int) -> _Read:
     """All samples, decoded or to be decoded as ``data.cache`` says.
 
     Raises:
@@ -162,7 +170,7 @@ def _read(config: Data, progress: Progress, note: Note) -> _Read:
     if isinstance(source, Streaming):
         fingerprint, streamed = source.fingerprint(), source.stream(size, progress)
         disk = DiskCache(_cache_root(config), type(source).__name__, fingerprint, streamed, _place_of(config))
-        samples, kept = keep(streamed, config.cache, disk, progress, note)
+        samples, kept = keep(streamed, config.cache, disk, progress, note, neighbours)
     else:
         samples = source.read(size, progress)
         fingerprint = source.fingerprint()  # afterwards it costs nothing for a Dataset

@@ -2,14 +2,17 @@
 
 import os
 import shutil
+import socket
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from runner.config.fit_device import too_few_gpus
 from runner.config.schema import Device as DeviceSettings
 from runner.cpus import allowed_cpus
 from runner.errors import UserError
+from runner.parallel.group import Group
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -22,6 +25,8 @@ class Device:
     reason: str
     precision: str
     """fp32, bf16 or fp16."""
+    processes: int = 1
+    """That train together, on as many devices of this kind."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context of a forward pass."""
@@ -37,7 +42,8 @@ class Device:
         """What of it may change a result, for the record of an execution."""
         is_cuda = self.device.type == "cuda"
         return {
-            "device": str(self.device),
+            "device": self.device.type,
+            "processes": self.processes,
             "precision": self.precision,
             "gpu": torch.cuda.get_device_name(self.device) if is_cuda else None,
             "cuda": torch.version.cuda if is_cuda else None,
@@ -49,7 +55,8 @@ class Device:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         count = torch.get_num_threads()
         threads = f", {count} thread{'s' * (count > 1)}" if self.device.type == "cpu" else ""
-        return f"{name}{threads}, {self.precision} ({self.reason})"
+        several = f"{self.processes} processes, each on " if self.processes > 1 else ""
+        return f"{several}{name}{threads}, {self.precision} ({self.reason})"
 
 
 def choose(kind: str, precision: str) -> Device:
@@ -63,6 +70,28 @@ def choose(kind: str, precision: str) -> Device:
         precision, why = _fastest_precision(device)
         reason = f"{reason}; precision=auto: {why}"
     return Device(device, reason, precision)
+
+
+def of_process(device: Device, group: Group) -> Device:
+    """The device of one of the processes that train together: of the GPUs that it sees, one that no other one takes.
+
+    Raises:
+        UserError: If there are fewer GPUs than processes that see them.
+    """
+    own = device.device
+    if own.type == "cuda":
+        seen = [str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())]
+        position, processes = group.alike([socket.gethostname(), seen])
+        if processes > len(seen):
+            raise too_few_gpus(processes, len(seen))
+        own = torch.device("cuda", position)
+        torch.cuda.set_device(own)
+    return replace(device, device=own, processes=group.size)
+
+
+def num_gpus() -> int:
+    """How many GPUs of NVIDIA this process sees."""
+    return torch.cuda.device_count()
 
 
 def _choose_device(kind: str) -> tuple[torch.device, str]:
@@ -124,9 +153,21 @@ def require(device: Device, settings: DeviceSettings) -> None:
             )
 
 
-def prepare_process(threads: int | None, deterministic: bool) -> None:
-    """Set the process-wide switches of torch; called once, before anything is computed."""
-    torch.set_num_threads(threads or min(torch.get_num_threads(), allowed_cpus()))
+def prepare_process(threads: int | None, deterministic: bool, group: Group | None = None) -> None:
+    """Set the process-wide switches of torch; called once, before anything is computed.
+
+    Args:
+        threads: Of the CPU; None: as many as this process may keep busy.
+        deterministic: Whether only algorithms are used that give the same bits each time.
+        group: The processes that train together; those that may run on the same CPUs share them out.
+    """
+    if threads is None:
+        threads = min(torch.get_num_threads(), allowed_cpus())
+        if group is not None:
+            cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+            _, sharing = group.alike([socket.gethostname(), cpus])
+            threads = max(1, min(threads, allowed_cpus() // sharing))
+    torch.set_num_threads(threads)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS's own condition for reproducible results
     if deterministic != torch.are_deterministic_algorithms_enabled():  # setting it imports torch's compiler: seconds

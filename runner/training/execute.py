@@ -4,22 +4,24 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 
 import torch
 
 from runner.config.frozen import frozen
 from runner.errors import UserError
+from runner.parallel.meeting import Meeting
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import LostLockError, RunLock
 from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.tracking.console import Console
 from runner.training.loop import train
+from runner.training.ranks import RankFailedError, together, write_to
 from runner.training.recorder import Judge
 from runner.training.session import open_session
-from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, StopNow, StopRequest
+from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, SharedStop, StopNow, StopRequest
 from runner.trust import Trust
 
 
@@ -36,28 +38,54 @@ class Outcome:
     status: Status
 
 
+@dataclass(slots=True)
+class Execution:
+    """A run directory that is being executed, by one process or by one of several.
+
+    Args:
+        run: The directory.
+        trust: Whose code it may name.
+        stop: Where a signal leaves its request.
+        lock: That of the directory; None for a process that writes nothing.
+        status: What is written of its progress.
+        console: Told what goes on.
+        judge: Asked after every epoch whether to go on.
+        meeting: Where the processes that train together find each other; None: this one trains by itself.
+    """
+
+    run: RunDirectory
+    trust: Trust
+    stop: StopRequest
+    lock: RunLock | None
+    status: Status
+    console: Console
+    judge: Judge | None = None
+    meeting: Meeting | None = None
+
+
 def execute(
     run: RunDirectory,
     trust: Trust,
     stop: StopRequest,
     change: Callable[[], None] = lambda: None,
-    judge: Judge | None = None,
+    carry_out: Callable[[Execution], int] | None = None,
 ) -> Outcome:
     """Train what the directory says, from its newest checkpoint if it has one, until it is complete or asked to stop.
 
-    Only one process executes a directory at a time. A failure is told in the log, in ``status.json`` and in the exit
-    code; the traceback of a fault that is not the user's mistake is shown and kept in the log.
+    Only one execution of a directory goes on at a time. A failure is told in the log, in ``status.json`` and in the
+    exit code; the traceback of a fault that is not the user's mistake is shown and kept in the log.
 
     Args:
         run: The directory.
         trust: Whose code it may name.
         stop: Where a signal leaves its request; signals are listened to from here on at the latest.
-        change: Called before anything is read, when no other process executes the directory any more.
-        judge: Asked after every epoch whether to go on.
+        change: Called before anything is read, when nobody else executes the directory any more.
+        carry_out: Has it trained, says in the status how that ended, and gives the exit code; None: this process
+            trains, by itself.
 
     Raises:
-        UserError: If another process executes the directory, it is of another version, names code that is not trusted,
-            or ``change`` refuses; nothing is written then.
+        UserError: If the directory is being executed, it is of another version, names code that is not trusted, or
+            ``change`` refuses; nothing is written then.
         OSError: If the directory cannot be written at all.
     """
     trust.check(run.config(), run.path)
@@ -70,30 +98,16 @@ def execute(
         console = Console(log_file=run.log_file)
         if lost:
             console.warn(lost)
-        began, code = time.monotonic(), 1
+        began = time.monotonic()
+        execution = Execution(run, trust, stop, lock, status, console)
         try:
-            code = _train(run, status, trust, lock, console, stop, judge)
+            code = (carry_out or train_here)(execution)
         except LostLockError as error:
             status.end("failed", str(error))
             console.close()
             Console().error(str(error))  # not in the log, which is another process's now
-            return Outcome(code, status)
-        except KeyboardInterrupt:
-            code = EXIT_CTRL_C
-            status.end("interrupted", "left at once, at a second Ctrl-C")
-            console.warn(f"left at once; to go on from the last checkpoint: runner resume {run.path}")
-        except UserError as error:
-            status.end("failed", str(error))
-            console.error(str(error))
-        except torch.OutOfMemoryError as error:
-            status.end("failed", str(out_of_memory(run, error)))
-            console.error(status.error or "")
-        except OSError as error:
-            status.end("failed", f"{type(error).__name__}: {error}")
-            console.error(f"{run.path} could not be written or read: {error}\n  what was saved before is whole")
-        except (Exception, SystemExit) as error:  # a user's code may call sys.exit
-            status.end("failed", f"{type(error).__name__}: {error}")
-            console.error(traceback.format_exc())
+            return Outcome(1, status)
+        status = execution.status
         console.close()
         status.seconds = round(status.seconds + time.monotonic() - began, 3)
         try:
@@ -105,33 +119,112 @@ def execute(
     return Outcome(code, status)
 
 
-def _train(
+def take_part(
     run: RunDirectory,
-    status: Status,
     trust: Trust,
-    lock: RunLock,
-    console: Console,
     stop: StopRequest,
-    judge: Judge | None,
+    meeting: Meeting,
+    token: str | None = None,
+    judge: Judge | None = None,
 ) -> int:
+    """Train as one of several processes, of an execution that another process looks after; give the exit code.
+
+    Args:
+        run: The directory.
+        trust: Whose code it may name.
+        stop: Where a signal leaves its request.
+        meeting: Where the others are found.
+        token: Of the lock that the other process holds; for the first process, which writes.
+        judge: Asked by the first process after every epoch whether to go on.
+
+    Raises:
+        LostLockError: If the directory is no longer ours to write.
+        OSError: If the status cannot be written.
+    """
+    trust.check(run.config(), run.path)
+    with stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
+        if meeting.is_first:
+            status, console = Status.read(run.status_file), Console(log_file=run.log_file)
+            execution = Execution(run, trust, stop, RunLock(run.path, token), status, console, judge, meeting)
+        else:
+            write_to(run.log_of_rank(meeting.place.rank))
+            execution = Execution(run, trust, stop, None, Status(state="running"), Console(), None, meeting)
+        code = train_here(execution)
+        execution.console.close()
+        if meeting.is_first:
+            execution.status.write(run.status_file)
+    return code
+
+
+def train_here(execution: Execution) -> int:
+    """Train in this process, say in the status how that ended, and give the exit code.
+
+    Raises:
+        LostLockError: If the directory is no longer ours to write.
+    """
+    run, status, console = execution.run, execution.status, execution.console
+    try:
+        code = _train(execution)
+        if code:
+            interrupted(execution)
+        elif status.state == "running":
+            status.end("completed")
+        return code
+    except LostLockError:
+        raise
+    except RankFailedError as error:
+        status.end("failed", error.error)
+        console.error(error.told)
+    except KeyboardInterrupt:
+        status.end("interrupted", "left at once, at a second Ctrl-C")
+        console.warn(f"left at once; to go on from the last checkpoint: runner resume {run.path}")
+        return EXIT_CTRL_C
+    except UserError as error:
+        status.end("failed", str(error))
+        console.error(str(error))
+    except torch.OutOfMemoryError as error:
+        status.end("failed", str(out_of_memory(run, error)))
+        console.error(status.error or "")
+    except OSError as error:
+        status.end("failed", f"{type(error).__name__}: {error}")
+        console.error(f"{run.path} could not be written or read: {error}\n  what was saved before is whole")
+    except (Exception, SystemExit) as error:  # a user's code may call sys.exit
+        status.end("failed", f"{type(error).__name__}: {error}")
+        console.error(traceback.format_exc())
+    return 1
+
+
+def interrupted(execution: Execution) -> None:
+    """Say that a run was stopped on request, and how it goes on."""
+    status = execution.status
+    status.end("interrupted")
+    if execution.lock is None:
+        return execution.console.note("stopped")
+    where = f"after step {status.step:,}, saved" if status.step else "before the first step"
+    execution.console.note(f"stopped {where}; to go on: runner resume {execution.run.path}")
+
+
+def _train(execution: Execution) -> int:
+    """Train; 0 when the run is complete, and the exit code of a stop otherwise."""
+    one, stop = execution, execution.stop
     try:
         with ExitStack() as opened:
             with stop.at_once():
-                session = opened.enter_context(open_session(run, status, trust, lock, console, judge))
+                group = opened.enter_context(together(one.meeting, one.run.config(), stop)) if one.meeting else None
+                session = opened.enter_context(
+                    open_session(one.run, one.status, one.trust, one.lock, one.console, one.judge, group)
+                )
                 progress, scores = session.restore()
-            train(session.parts, session.plan, progress, scores, session.recorder, stop)
-            with stop.at_once():
-                if not session.plan.fulfilled(progress):
-                    status.end("pruned")
-                    console.note(f"pruned   after epoch {progress.epoch}: the study has better ones")
+            shared = stop if group is None else SharedStop(stop, group.vote())
+            train(session.parts, session.plan, progress, scores, session.recorder, shared)
+            with stop.at_once() if group is None else nullcontext():
+                if not session.plan.fulfilled(progress) and not shared.requested:
+                    one.status.end("pruned")
+                    one.console.note(f"pruned   after epoch {progress.epoch}: the study has better ones")
                     return 0
-                session.finish(progress)
+                session.finish(progress, shared)
     except StopNow:
-        status.end("interrupted")
-        where = f"after step {status.step:,}, saved" if status.step else "before the first step"
-        console.note(f"stopped {where}; to go on: runner resume {run.path}")
         return stop.exit_code
-    status.end("completed")
     return 0
 
 

@@ -21,17 +21,21 @@ class Gradient(Protocol):
         """Forget the gradients of the update before."""
         ...
 
-    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor) -> tuple[Tensor, Tensor]:
+    def add(
+        self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor, is_last: bool
+    ) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch.
 
         Args:
             inputs: What the model takes.
             targets: What the loss takes.
             share: What part of the update these samples are: 1 where there is nothing to accumulate. A tensor is not
-                looked at, which would wait for the device.
+                looked at, which would wait for the device; it may be 0, because the loss counts none of them.
+            is_last: Whether the update follows: where several processes share the work, they add up theirs now.
 
         Returns:
-            The mean loss of the batch (a scalar, not scaled by ``share``) and the main output, both without a graph.
+            The mean loss of the batch (a scalar, not scaled by ``share``; 0 if it counts none of the samples) and the
+            main output, both without a graph.
         """
         ...
 
@@ -51,7 +55,9 @@ class EagerGradient:
         for parameter in self.parameters:
             parameter.grad = None
 
-    def add(self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor) -> tuple[Tensor, Tensor]:
+    def add(
+        self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor, is_last: bool = True
+    ) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch."""
         try:
             with self.autocast():
@@ -65,12 +71,22 @@ class EagerGradient:
                 where=f"torch says: {error}",
                 fix="data.drop_last=true, or another data.batch_size",
             ) from error
+        if isinstance(share, Tensor):
+            loss = _unless_nothing_counts(loss, outputs, share == 0)
         part = loss if not isinstance(share, Tensor) and share == 1 else loss * share
         if self.scaler is not None:
             part = self.scaler.scale(part)
         part.backward()  # type: ignore[no-untyped-call]
         main = outputs if isinstance(outputs, Tensor) else outputs[0]
         return loss.detach(), main.detach()
+
+
+def _unless_nothing_counts(loss: Tensor, outputs: Outputs, nothing: Tensor) -> Tensor:
+    """The loss, or 0 without a gradient: the mean of nothing is no number, and 0 times its gradient is none either."""
+    for output in (outputs,) if isinstance(outputs, Tensor) else outputs:
+        if output.requires_grad:
+            output.register_hook(lambda gradient: gradient.masked_fill(nothing, 0))  # type: ignore[no-untyped-call]
+    return loss.masked_fill(nothing, 0)
 
 
 class Compiled:

@@ -16,16 +16,16 @@ from runner.data.loader import Batch
 from runner.training.buffers import copied_buffers, restore_buffers
 from runner.training.parts import Parts
 from runner.training.progress import Plan, Progress
-from runner.training.recorder import Recorder
+from runner.training.recorder import Records
 from runner.training.scores import Scores, Seen, Weight
-from runner.training.signals import StopRequest
+from runner.training.signals import Stop
 
 T = TypeVar("T")
 Prepared = tuple[tuple[Tensor, ...], Tensor]
 """Inputs and targets on the device."""
 
 
-def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder: Recorder, stop: StopRequest) -> None:
+def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder: Records, stop: Stop) -> None:
     """Train from wherever ``progress`` stands until the plan is fulfilled or a stop is requested.
 
     ``scores`` are those of the running epoch. A checkpoint is saved as the plan says, and whenever the loop is left.
@@ -73,9 +73,9 @@ def train_step(
     buffers = copied_buffers(parts.model) if parts.skip_nonfinite else None
     seen = []
     for batch, (inputs, targets), weight, share in weighed(parts, window, progress.epoch):
-        loss, outputs = parts.gradient.add(inputs, targets, share)
-        seen.append(Seen(loss, outputs, targets, batch.indices, weight))
-    if buffers is not None and not (all(one.loss.isfinite() for one in seen) and parts.gradients_are_finite()):
+        loss, outputs = parts.gradient.add(inputs, targets, share, batch is window[-1])
+        seen.append(Seen(loss, outputs, targets, batch.indices, weight, batch.num_own > 0))
+    if buffers is not None and not parts.is_finite([one.loss for one in seen]):
         restore_buffers(parts.model, buffers)
         scores.skip()
         return None
@@ -84,16 +84,16 @@ def train_step(
 
 
 @torch.no_grad()
-def evaluate(parts: Parts, batches: Iterable[Batch], stop: StopRequest | None = None) -> dict[str, float]:
+def evaluate(parts: Parts, batches: Iterable[Batch], stop: Stop | None = None) -> dict[str, float]:
     """Loss and metrics over a split; whoever asked for a stop meanwhile gets figures of a part, to be thrown away."""
-    parts.evaluated.eval()
+    parts.begin_evaluation()
     scores = parts.new_scores()
     for batch in batches:
         inputs, targets = parts.splits.prepare(batch)
         with parts.autocast():
             outputs = parts.evaluate(*inputs)
             loss = parts.loss(outputs, targets)
-        scores.add([Seen(loss, outputs, targets, batch.indices, parts.weight(batch, targets))])
+        scores.add([Seen(loss, outputs, targets, batch.indices, parts.weight(batch, targets), batch.num_own > 0)])
         if stop is not None and stop.requested:
             break
     return scores.compute()
@@ -103,11 +103,14 @@ def weighed(parts: Parts, window: list[Batch], epoch: int) -> Iterator[tuple[Bat
     """Each batch of a window, as the model takes it, with what it counts and the share that this is of the window."""
     ready: Iterable[Prepared] = (parts.splits.prepare(batch, epoch, training=True) for batch in window)
     if parts.divisor is None:
-        weights: list[Weight] = [batch.indices.numel() for batch in window]  # len() of a tensor takes ten times as long
+        weights: list[Weight] = [batch.num_own for batch in window]
+        total: Weight = sum(batch.num_all for batch in window)
     else:
         ready = list(ready)  # all at once, because what the last one counts decides the share of the first
-        weights = [parts.divisor(targets) for _, targets in ready]
-    total = sum(weights)
+        weights = [parts.weight(batch, targets) for batch, (_, targets) in zip(window, ready, strict=True)]
+        total = sum(weights)
+        if parts.group is not None:
+            total = parts.group.sum(torch.as_tensor(total))
     return zip(window, ready, weights, [weight / total for weight in weights], strict=True)
 
 

@@ -30,6 +30,9 @@ class Metric(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
 
+    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Take the place of several that have counted a part of the samples each; good for ``compute`` alone."""
+
 
 class Summed:
     """A metric that needs nothing but sums."""
@@ -41,6 +44,12 @@ class Summed:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.state.copy_(state["sums"])
+
+    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
+        total = torch.zeros_like(self.state)
+        for state in states:  # one after the other: sums round
+            total += state["sums"].to(total.device)
+        self.state = total  # not in place: what ``state_dict`` gave stays what it is
 
 
 class ConfusionMatrix(Summed):

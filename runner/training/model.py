@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import runner
 from runner.build import build
@@ -27,6 +28,9 @@ from runner.models.initialise import initialise
 from runner.models.lazy import materialise
 from runner.training.devices import Device
 from runner.training.tasks import Task
+from runner.training.team import Team
+
+N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Model:
     """A model and what else training has to know of it."""
 
     net: nn.Module
+    averaged: AveragedModel | None
+    """Keeps the exponential moving average of its weights and buffers, where that is asked for."""
     new_layers: tuple[str, ...]
     """Layers that the configuration has put in, so that weights from elsewhere need not have them."""
     auxiliary_weights: tuple[float, ...]
@@ -43,7 +49,13 @@ class Model:
 
 
 def make_model(
-    config: RunConfig, choices: Mapping[str, Any], device: Device, few: Batch, prepare: Prepare, task: Task
+    config: RunConfig,
+    choices: Mapping[str, Any],
+    device: Device,
+    few: Batch,
+    prepare: Prepare,
+    task: Task,
+    team: Team | None = None,
 ) -> Model:
     """Build it, change it as ``adapt`` says, and make sure that it can work with the data.
 
@@ -56,6 +68,7 @@ def make_model(
         few: Two samples as they are stored. Only their shapes and types matter.
         prepare: Brings them to the model, in the memory format that suits it from now on.
         task: What it learns.
+        team: The processes that train it together; None: this one does it by itself.
 
     Raises:
         UserError: If it cannot take these samples, its output does not suit the task, or it has no such layers.
@@ -76,11 +89,22 @@ def make_model(
             _supervise(net, supervised, samples, targets, task)
     initialise(net, {name: rule.model_dump() for name, rule in config.init.items()})  # type: ignore[misc]
     held = freeze(net, adapt.freeze) if adapt.freeze else []
-    net = _on_device(net, config, device, prepare)
+    average = averaged(net, config.regularization.ema.decay)  # copied while each weight is whole
+    net = _on_device(net, config, device, prepare, team)
+    if average is not None:
+        average = _on_device(average, config, device, prepare, team)
     _try_out(net, choices, device, few, prepare, task)
     new_layers = (*replaced, *joined, *([HEADS] if supervised else []))
     auxiliary_weights = (*adapt.output_weights, *(one.weight for one in supervised.values()))
-    return Model(net, new_layers, auxiliary_weights, tuple(held))
+    return Model(net, average, new_layers, auxiliary_weights, tuple(held))
+
+
+def averaged(model: nn.Module, decay: float | None) -> AveragedModel | None:
+    """What keeps the exponential moving average of a model's weights and buffers; None without a decay."""
+    if decay is None:
+        return None
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
 
 
 def _supervise(
@@ -103,13 +127,14 @@ def _supervise(
     add_outputs(net, {name: heads[name] for name in supervised})
 
 
-def _on_device(net: nn.Module, config: RunConfig, device: Device, prepare: Prepare) -> nn.Module:
-    net = net.to(device.device)
+def _on_device(net: N, config: RunConfig, device: Device, prepare: Prepare, team: Team | None) -> N:
     channels_last = config.device.channels_last
+    if team is not None and config.device.parallel == "fsdp":
+        channels_last = False  # it divides weights along their first axis, as they lie in memory
     if any(isinstance(layer, nn.Conv2d) for layer in net.modules()) if channels_last == "auto" else channels_last:
         net = net.to(memory_format=torch.channels_last)
         prepare.memory_format = torch.channels_last
-    return net
+    return net.to(device.device) if team is None else team.place(net)
 
 
 def _try_out(

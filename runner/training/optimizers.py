@@ -8,6 +8,7 @@ from torch import nn
 
 from runner.build import build
 from runner.errors import UserError
+from runner.parallel.pieces import is_divided
 
 _FUSED = {
     "torch.optim.SGD": ("cpu", "cuda"),
@@ -16,6 +17,9 @@ _FUSED = {
     "torch.optim.Adagrad": ("cpu",),
 }
 """Optimizers whose update torch can do in one pass over the weights, and on which devices."""
+
+_FUSED_OF_PIECES = ("torch.optim.Adam", "torch.optim.AdamW")
+"""Those for which it can even where each process has a piece of every weight."""
 
 _NORMS = (
     nn.modules.batchnorm._NormBase,  # batch and instance norms
@@ -47,6 +51,8 @@ def make_optimizer(
     """
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     can = all(weight.is_floating_point() for weight in weights)
+    if any(map(is_divided, weights)):
+        can = can and node["_target_"] in _FUSED_OF_PIECES
     own = {"fused", "foreach", "differentiable"} & node.keys()
     if can and not own and device.type in _FUSED.get(node["_target_"], ()):
         node = {**node, "fused": True}

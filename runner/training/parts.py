@@ -1,6 +1,6 @@
 """Everything that a run trains with, built and on its device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,6 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from runner.data.loader import Batch
 from runner.errors import UserError
+from runner.parallel.group import Group
+from runner.parallel.pieces import local, whole
 from runner.training.cuda_graph import GraphedGradient
 from runner.training.data import Splits
 from runner.training.devices import Device
@@ -22,6 +24,7 @@ from runner.training.penalties import Penalties
 from runner.training.schedules import Plateau, of_update
 from runner.training.scores import Scores, Weight
 from runner.training.tasks import Task
+from runner.training.team import Team
 
 
 @dataclass(slots=True)
@@ -57,6 +60,8 @@ class Parts:
     """Of the losses of the auxiliary outputs that the model gives in training."""
     held: Sequence[nn.Module] = ()
     """Layers that stay in eval mode."""
+    team: Team | None = None
+    """How several processes train the model together; None: this one trains it by itself."""
     loss: Callable[[Outputs, Tensor], Tensor] = field(init=False)
     """The mean loss of a batch from its outputs and targets, with that of auxiliary outputs: a scalar."""
     divisor: Divisor | None = field(init=False)
@@ -73,23 +78,32 @@ class Parts:
 
     def __post_init__(self) -> None:
         self.evaluated = self.model if self.averaged is None else self.averaged.module
-        forward = self._compiled(self.model)
-        self.evaluate = forward if self.averaged is None else self._compiled(self.evaluated)
+        trained = self.model if self.team is None else self.team.wrap(self.model)
+        forward = self._compiled(trained)
+        self.evaluate = forward if self.evaluated is trained else self._compiled(self.evaluated)
         self.loss = _of_task(self.task, self.loss_fn, self.auxiliary_weights)
         self.divisor = divisor_of(self.loss_fn)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         eager = EagerGradient(weights, forward, self.loss, self.device.autocast, self.scaler)
-        batch_size = self.splits.train.batch_size
-        self.gradient = GraphedGradient(eager, self.model, batch_size) if self.graphs else eager
+        self.gradient = eager
+        if self.graphs:
+            self.gradient = GraphedGradient(eager, self.model, self.splits.train.batch_size)
+        elif self.team is not None:
+            self.gradient = self.team.gradient(eager, trained)
         self.step = plain_step(self.optimizer)
         self.base_lrs = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.autocast = self.device.autocast
+
+    @property
+    def group(self) -> Group | None:
+        """The processes that train the model together; None where this one does it by itself."""
+        return None if self.team is None else self.team.group
 
     def _compiled(self, model: nn.Module) -> Callable[..., Tensor]:
         if not self.compiles:
             return model
         loaders = (self.splits.train, self.splits.train_in_order)
-        return Compiled(model, [loader.batch_size for loader in loaders])
+        return Compiled(model, [loader.part_size for loader in loaders])
 
     def begin_training(self) -> None:
         """Put the model into training mode, except for what is frozen."""
@@ -97,9 +111,18 @@ class Parts:
         for layer in self.held:
             layer.eval()
 
+    def begin_evaluation(self) -> None:
+        """Put the model that is evaluated into eval mode, with the buffers that the first process has."""
+        self.evaluated.eval()
+        if self.team is not None:
+            self.team.share_buffers(self.evaluated)
+
     def weight(self, batch: Batch, targets: Tensor) -> Weight:
         """What the mean loss of a batch, with these targets on the device, counts among those of others."""
-        return batch.indices.numel() if self.divisor is None else self.divisor(targets)
+        if self.divisor is None:
+            return batch.num_own
+        weight = self.divisor(targets)
+        return weight if batch.num_own else torch.zeros_like(weight)
 
     def sample_inputs(self) -> tuple[Tensor, ...]:
         """The inputs of a few training samples, as the model takes them."""
@@ -107,14 +130,24 @@ class Parts:
 
     def new_scores(self, training: bool = False) -> Scores:
         """Empty scores for an epoch of training or for the evaluation of a split."""
-        return Scores(self.task.new_metric(self.device.device), counts_skipped=training and self.skip_nonfinite)
+        return Scores(self.task.new_metric(self.device.device), training and self.skip_nonfinite, self.group)
 
-    def gradients_are_finite(self) -> bool:
-        """Whether every gradient is a finite number; a scaler looks after that by itself. Waits for the device."""
-        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-        if self.scaler is not None or not gradients:
-            return True
-        return bool(torch.stack(torch._foreach_norm(gradients, ord=float("inf"))).isfinite().all())
+    def figures(self, training: bool = False) -> list[str]:
+        """The names of what such scores come to."""
+        return list(Scores(self.task.new_metric(self.device.device), training and self.skip_nonfinite).compute())
+
+    def is_finite(self, losses: Sequence[Tensor]) -> bool:
+        """Whether the losses of an update and every gradient are finite numbers, in all processes.
+
+        A scaler looks after the gradients by itself. Waits for the device.
+        """
+        gradients = [local(weight.grad) for weight in self.model.parameters() if weight.grad is not None]
+        gradients = [gradient for gradient in gradients if gradient.numel()]
+        values = [*losses]
+        if self.scaler is None and gradients:
+            values += torch._foreach_norm(gradients, ord=float("inf"))
+        is_finite = bool(torch.stack([value.float() for value in values]).isfinite().all())
+        return is_finite if self.group is None else not self.group.any(not is_finite)
 
     def set_lr(self, step: int, history: Sequence[float] = ()) -> float:
         """Set the learning rate for an update, and return that of the first parameter group.
@@ -141,7 +174,7 @@ class Parts:
         if self.penalties is not None:
             self.penalties.add_gradient()
         if clip_norm is not None:
-            grad_norm = clip_grad_norm_(self.model.parameters(), clip_norm)
+            grad_norm = whole(clip_grad_norm_(self.model.parameters(), clip_norm))
         if self.scaler is None:
             self.step()
         else:
@@ -164,15 +197,23 @@ class Parts:
             "scaler": self.scaler.state_dict() if self.scaler else None,
         }
 
-    def load_weights(self, state: dict[str, Any]) -> None:
+    def load_weights(self, state: Mapping[str, Any]) -> None:
         """Take the weights, and their average, from what ``state_dict`` gave."""
+        self._take_weights(self._own(state))
+
+    def _own(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What this process has to load of a state that was saved."""
+        return state if self.team is None else self.team.load(state, self.state_dict(), self.optimizer)
+
+    def _take_weights(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
-        self.load_weights(state)
+        state = self._own(state)
+        self._take_weights(state)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scaler and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])

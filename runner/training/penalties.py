@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from runner.parallel.pieces import whole
+
 
 class Penalties:
     """``l1 * sum(|w|) + l2 * sum(w ** 2)`` over some weights.
@@ -36,12 +38,17 @@ class Penalties:
         if self._l2:
             torch._foreach_add_(gradients, weights, alpha=2 * self._l2)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the penalties that are not 0 by setting."""
+        return [name for name, factor in (("l1", self._l1), ("l2", self._l2)) if factor]
+
     @torch.no_grad()
     def values(self) -> dict[str, float]:
         """The penalties as the weights are, by name; those that are 0 by setting are left out. Waits for the device."""
         found = {}
         if self._l1:
-            found["l1"] = self._l1 * sum(weight.abs().sum().item() for weight in self._weights)
+            found["l1"] = self._l1 * sum(whole(weight.abs().sum()).item() for weight in self._weights)
         if self._l2:
-            found["l2"] = self._l2 * sum(weight.square().sum().item() for weight in self._weights)
+            found["l2"] = self._l2 * sum(whole(weight.square().sum()).item() for weight in self._weights)
         return found

@@ -18,11 +18,13 @@ class Pictures:
         images: Sample pictures each time: 0 or more.
         histograms_every: Epochs between two histograms; None = none.
         graph: Whether to draw the model's graph, after the first epoch.
+        masks: Whether to draw what a model of masks predicts, after each epoch.
     """
 
     images: int
     histograms_every: int | None
     graph: bool
+    masks: bool = True
 
     def end_epoch(self, board: TensorBoard, parts: Parts, progress: Progress) -> None:
         """Draw what is due at the end of an epoch. Draws no random number and leaves the model as it was."""
@@ -31,7 +33,7 @@ class Pictures:
                 board.graph(parts.model, parts.sample_inputs())
             if self.images:
                 self._inputs(board, parts)
-        if self.images and parts.task.name == "segmentation":
+        if self.images and self.masks and parts.task.name == "segmentation":
             self._masks(board, parts, progress)
 
     def end_training(self, board: TensorBoard, parts: Parts, progress: Progress) -> None:

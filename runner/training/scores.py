@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from runner.errors import UserError, listing
+from runner.parallel.group import Group
 from runner.training.metrics import Metric
 
 _HELD_ELEMENTS = 1_000_000
@@ -28,37 +29,45 @@ class Seen(NamedTuple):
     indices: Tensor
     """(B,) ids of its samples."""
     weight: Weight
-    """What the loss divides by."""
+    """What the loss divides by; 0 where another process counts the samples."""
+    counts: bool = True
+    """Whether the metrics count them here."""
 
 
 class Scores:
-    """Mean loss and metrics over the samples seen so far.
+    """Mean loss and metrics over the samples seen so far, by all processes of a run.
 
     A step only appends to lists; the arithmetic is done for many steps at once. Every sum is taken batch by batch in
-    their order, so the figures do not depend on when they were read or saved.
+    their order, so the figures do not depend on when they were read or saved. The methods that wait for the device are
+    called by all processes, and give the same to each.
 
     Args:
         metric: Empty.
         counts_skipped: Whether updates may be skipped, and are then counted as ``skipped``.
+        group: The processes that see a part of the samples each; None: this one sees all.
     """
 
-    def __init__(self, metric: Metric, counts_skipped: bool = False) -> None:
+    def __init__(self, metric: Metric, counts_skipped: bool = False, group: Group | None = None) -> None:
         self.metric = metric
         self.skipped = 0
         self._counts_skipped = counts_skipped
+        self._group = group
         self._loss_sum = 0.0
         self._weight: float = 0
         self._unread: list[tuple[Tensor, Weight, Tensor, int | None]] = []
         self._uncounted: list[Seen] = []
         self._uncounted_elements = 0
         self._at_mark: tuple[float, float] = (0.0, 0)
+        self._counted_before: list[dict[str, Any]] = []
+        """States of the metric in processes that there were before a resume, and are no more."""
 
     def add(self, batches: Sequence[Seen], step: int | None = None) -> None:
         """Note the batches of an update (counted from 1), or of an evaluation (None)."""
         for seen in batches:
             self._unread.append((seen.loss, seen.weight, seen.indices, step))
-            self._uncounted.append(seen)
-            self._uncounted_elements += seen.outputs.numel()
+            if seen.counts:
+                self._uncounted.append(seen)
+                self._uncounted_elements += seen.outputs.numel()
         if self._uncounted_elements >= _HELD_ELEMENTS:
             self._count()
 
@@ -95,18 +104,37 @@ class Scores:
         """
         self._count()
         skipped = {"skipped": self.skipped} if self._counts_skipped else {}
-        return {"loss": self.loss(), **self.metric.compute(), **skipped}
+        return {"loss": self.loss(), **self._figures(), **skipped}
+
+    def _figures(self) -> dict[str, float]:
+        if self._group is None and not self._counted_before:
+            return self.metric.compute()
+        of_this = self.metric_states()
+        of_all = [of_this] if self._group is None else self._group.at_first(of_this)
+        figures: dict[str, float] = {}
+        if of_all:
+            self.metric.merge([state for states in of_all for state in states])
+            figures = self.metric.compute()
+            self.metric.load_state_dict(of_this[0])
+        return figures if self._group is None else self._group.of(0, figures)
 
     def _read_losses(self) -> None:
         if not self._unread:
             return
         losses = torch.stack([loss for loss, *_ in self._unread]).tolist()
         weights = _numbers([weight for _, weight, *_ in self._unread])
-        for loss, weight, (_, _, indices, step) in zip(losses, weights, self._unread, strict=True):
-            if step is not None and not math.isfinite(loss):
-                raise _not_finite(loss, step, indices)
-            self._loss_sum += loss * weight
-            self._weight += weight
+        rows = [[one] for one in zip(losses, weights, strict=True)]  # by batch, and within a batch by process
+        if self._group is not None:
+            of_this = torch.tensor(rows, dtype=torch.float64)
+            rows = self._group.numbers(of_this).squeeze(2).transpose(0, 1).tolist()
+        for (_, _, indices, step), row in zip(self._unread, rows, strict=True):
+            for rank, (loss, weight) in enumerate(row):
+                if step is not None and not math.isfinite(loss):
+                    ids = indices.tolist()
+                    raise _not_finite(loss, step, ids if self._group is None else self._group.of(rank, ids))
+                if weight:  # else it may be the mean of nothing, which is no number
+                    self._loss_sum += loss * weight
+                    self._weight += weight
         self._unread.clear()
 
     def _count(self) -> None:
@@ -120,26 +148,31 @@ class Scores:
         self._uncounted_elements = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint within an epoch keeps. Waits for the device.
+        """What a checkpoint within an epoch keeps, but for the metric. Waits for the device.
 
         Raises:
             UserError: If the loss of an update is not finite.
         """
         self._read_losses()
-        self._count()
         return {
             "weight": self._weight,
             "skipped": self.skipped,
             "loss_sum": self._loss_sum,
             "mark": list(self._at_mark),
-            "metric": self.metric.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave."""
+    def metric_states(self) -> list[dict[str, Any]]:
+        """What this process has counted, and what it looks after. Waits for the device."""
+        self._count()
+        return [self.metric.state_dict(), *self._counted_before]
+
+    def load_state_dict(self, state: dict[str, Any], metric_states: Sequence[dict[str, Any]]) -> None:
+        """Go on from what ``state_dict`` gave, and from some of what ``metric_states`` gave to all processes."""
         self._weight, self.skipped, self._loss_sum = state["weight"], state["skipped"], state["loss_sum"]
         self._at_mark = (state["mark"][0], state["mark"][1])
-        self.metric.load_state_dict(state["metric"])
+        if metric_states:
+            self.metric.load_state_dict(metric_states[0])
+        self._counted_before = list(metric_states[1:])
 
 
 def _numbers(weights: Sequence[Any]) -> list[float]:
@@ -147,10 +180,10 @@ def _numbers(weights: Sequence[Any]) -> list[float]:
     return torch.stack(tuple(weights)).tolist() if isinstance(weights[0], Tensor) else list(weights)
 
 
-def _not_finite(value: float, step: int, indices: Tensor) -> UserError:
+def _not_finite(value: float, step: int, ids: list[int]) -> UserError:
     return UserError(
         f"the loss of step {step} is {value}",
-        where=f"the batch of {len(indices)} samples {listing(indices.tolist(), limit=5)}",
+        where=f"the batch of {len(ids)} samples {listing(ids, limit=5)}",
         expected="a finite number; every checkpoint is from before that step",
         fix="a smaller optimizer.lr, regularization=[clip], device.precision=fp32, or training.nonfinite=skip",
     )

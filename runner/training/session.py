@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from runner.config.frozen import frozen, made_by
-from runner.config.leaves import leaves
 from runner.config.schema import RunConfig
 from runner.errors import UserError
+from runner.parallel.group import Group
 from runner.runs import provenance
 from runner.runs.background import BackgroundSaver
 from runner.runs.direction import direction_of
@@ -25,25 +26,27 @@ from runner.training.loop import evaluate
 from runner.training.parts import Parts
 from runner.training.pictures import Pictures
 from runner.training.progress import Plan, Progress
-from runner.training.randomness import restore_generators
-from runner.training.recorder import FORMAT, Judge, Recorder, flatten
+from runner.training.randomness import restore_generators, start_process
+from runner.training.recorder import FORMAT, Follower, Judge, Recorder
 from runner.training.scores import Scores
+from runner.training.signals import Stop, StopNow
 from runner.training.signature import signature_of
 from runner.training.start import start_from_file
 from runner.trust import Trust
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One execution of a run."""
+    """One execution of a run, or the part of it that one of several processes has."""
 
     run: RunDirectory
     config: RunConfig
     parts: Parts
     plan: Plan
-    tracker: Tracker
-    saver: BackgroundSaver
-    recorder: Recorder
+    store: CheckpointStore
+    recorder: Recorder | Follower
 
     def restore(self) -> tuple[Progress, Scores]:
         """Go back to the newest good checkpoint: weights, generators, records; or to the start if there is none.
@@ -52,78 +55,118 @@ class Session:
             UserError: If there are checkpoints, but none is whole, or they are of another version; or the weights to
                 start from do not fit.
         """
-        saved, damaged = self.saver.store.newest()
-        for line in damaged:
-            self.tracker.console.warn(line)
-        self.run.remove_leftovers()
-        scores = self.parts.new_scores(training=True)
+        saved = self._newest()
+        scores, progress = self.parts.new_scores(training=True), Progress()
         if saved is None:
-            self.saver.store.forget_after(0)
-            self.tracker.rewind(None)
             from_file = start_from_file(self.run, self.config.model, self.parts)
-            if from_file is not None:
-                self.tracker.console.note(from_file)
-            return Progress(), scores
-        if saved["format"] != FORMAT:
+            if from_file is not None and isinstance(self.recorder, Recorder):
+                self.recorder.tracker.console.note(from_file)
+        else:
+            progress = Progress(**saved["progress"])
+            self.parts.load_state_dict(saved)
+            scores.load_state_dict(saved["scores"], self._own([one["metric"] for one in saved["ranks"]]))
+        self._start_generators([] if saved is None else saved["ranks"], progress.step)
+        return progress, scores
+
+    def _own(self, of_processes: list[list[T]]) -> list[T]:
+        """What falls to this process of what those had that saved; there may have been more of them, or fewer."""
+        group = self.parts.group
+        rank, size = (0, 1) if group is None else (group.rank, group.size)
+        if len(of_processes) == size:
+            return of_processes[rank]
+        return [one for several in of_processes for one in several][rank::size]
+
+    def _start_generators(self, of_processes: list[dict[str, Any]], step: int) -> None:
+        group = self.parts.group
+        rank = 0 if group is None else group.rank
+        if rank < len(of_processes):
+            restore_generators(of_processes[rank]["generators"], all_gpus=group is None)
+        elif rank > 0:
+            start_process(self.config.seed, rank, step)
+
+    def _newest(self) -> dict[str, Any] | None:
+        """The state to go on from, which all processes have read before anything in the directory is changed."""
+        group = self.parts.group
+        if isinstance(self.recorder, Recorder):
+            saved, damaged, path = self.store.newest()
+            self._require_layout(saved)
+            if group is not None:
+                group.of(0, None if path is None else str(path.absolute()))
+                group.wait()
+            self.recorder.go_back(saved, damaged)
+            return saved
+        assert group is not None, "a process that trains by itself writes"
+        name: str | None = group.of(0, None)
+        saved = None if name is None else self.store.load(name)
+        group.wait()
+        return saved
+
+    def _require_layout(self, saved: dict[str, Any] | None) -> None:
+        if saved is not None and saved["format"] != FORMAT:
             raise UserError(
                 f"the checkpoints in {self.run.path} have layout {saved['format']}, "
                 f"and this version goes on from {FORMAT}",
                 where=made_by(self.run),
                 fix="runner of that version; their weights alone can be used by any: model.weights=FILE",
             )
-        self.parts.load_state_dict(saved)
-        scores.load_state_dict(saved["scores"])
-        progress = Progress(**saved["progress"])
-        self.saver.store.forget_after(progress.step, [step for _, step in progress.ranking])
-        self.tracker.rewind(saved["tracker"])
-        self.tracker.console.note(f"resume   after step {progress.step:,}, in epoch {progress.epoch + 1}")
-        restore_generators(saved["generators"])
-        self.recorder.note_place(progress)
-        return progress, scores
 
-    def finish(self, progress: Progress) -> None:
-        """Evaluate the best checkpoint on the test split, and sum the run up."""
-        self.saver.wait()
+    def finish(self, progress: Progress, stop: Stop) -> None:
+        """Evaluate the best checkpoint on the test split, and sum the run up.
+
+        Raises:
+            StopNow: If a stop is requested, or was before.
+        """
+        if stop.requested:
+            raise StopNow
+        if isinstance(self.recorder, Recorder):
+            self.recorder.saver.wait()
+        if self.parts.group is not None:
+            self.parts.group.wait()
         name = "best" if progress.best is not None else "last"
-        best = self.saver.store.load(name)
+        best = self.store.load(name)
         at_best = Progress(**best["progress"])
-        results = at_best.results
         if self.config.training.test and self.parts.splits.test is not None:
             self.parts.load_weights(best)
-            results["test"] = evaluate(self.parts, self.parts.splits.test.epoch(0))
-            self.recorder.append_row(at_best, {"test": results["test"]}, None, None)
-        flat = flatten(results)
-        self.recorder.status.metrics = flat
-        if self.tracker.tensorboard is not None:
-            parameters = sum(parameter.numel() for parameter in self.parts.model.parameters())
-            known = {key: value for key, value in leaves(self.run.config()).items() if value is not None}
-            chosen = {group: option for group, option in self.run.choices().items() if option is not None}
-            settings = {**chosen, **known, "parameters": parameters}
-            self.tracker.tensorboard.hparams(settings, {f"final/{k}": v for k, v in flat.items()}, progress.step)
-        board = self.tracker.tensorboard is not None
-        self.tracker.console.summary(
-            f"{name} epoch, {at_best.epoch} of {progress.epoch} (by {self.plan.monitor.metric})",
-            results,
-            [
-                ("run", str(self.run.path)),
-                *([("curves", f"tensorboard --logdir {self.run.tensorboard}")] if board else []),
-                ("again", f"runner eval {self.run.path}"),
-            ],
-        )
+            at_best.results["test"] = evaluate(self.parts, self.parts.splits.test.epoch(0), stop)
+            if stop.requested:
+                raise StopNow
+        if isinstance(self.recorder, Recorder):
+            self.recorder.sum_up(name, at_best, progress)
 
 
 @contextmanager
 def open_session(
-    run: RunDirectory, status: Status, trust: Trust, lock: RunLock, console: Console, judge: Judge | None = None
+    run: RunDirectory,
+    status: Status,
+    trust: Trust,
+    lock: RunLock | None,
+    console: Console,
+    judge: Judge | None = None,
+    group: Group | None = None,
 ) -> Iterator[Session]:
     """Build what a run directory describes, which ``trust`` has checked; the event file is closed at the end.
+
+    Args:
+        run: The directory.
+        status: What is written of the run's progress.
+        trust: Whose code it may name.
+        lock: Of the directory; None for a process that writes nothing.
+        console: Told what goes on.
+        judge: Asked after every epoch whether to go on.
+        group: The processes that train together; None: this one trains by itself.
 
     Raises:
         UserError: If the data is broken, the device is missing, or parts do not fit together.
     """
     config = frozen(run)
     console.note(f"run      {run.path}")
-    parts = assemble(config, run.choices(), console)
+    parts = assemble(config, run.choices(), console, group)
+    plan = make_plan(config, parts)
+    is_divided = parts.team is not None and config.device.parallel == "fsdp"
+    store = checkpoint_store(run, config, whole=not is_divided, look_at_shards=lock is not None)
+    if lock is None:
+        yield Session(run, config, parts, plan, store, Follower(parts, plan, run.checkpoints))
+        return
     facts = {
         **provenance.surroundings(Path.cwd(), trust.folders),
         **parts.device.facts(),
@@ -132,23 +175,25 @@ def open_session(
     for difference in provenance.note_execution(run.provenance_file, facts):
         console.warn(f"since the run was last executed: {difference}")
     signature_of(parts.splits, parts.task).note(run.signature_file)
-    plan = make_plan(config, parts)
     tracking = config.tracking
     board = TensorBoard(run.tensorboard, console.warn) if tracking.tensorboard else None
     tracker = Tracker(console, MetricsCsv(run.metrics_file), board)
-    store = checkpoint_store(run, config)
     pictures = Pictures(tracking.images, tracking.histograms_every, tracking.graph)
+    if is_divided:
+        pictures = replace(pictures, histograms_every=None, graph=False, masks=False)
+        if board is not None:
+            console.note("board    no graph, histograms or masks in TensorBoard: no process has whole weights")
     status.epochs = plan.epochs
     status.monitor, status.direction = plan.monitor.metric, direction_of(plan.monitor.higher)
     try:
         with BackgroundSaver(store, lock.check) as saver:
             recorder = Recorder(run, parts, plan, tracker, saver, status, pictures, judge)
-            yield Session(run, config, parts, plan, tracker, saver, recorder)
+            yield Session(run, config, parts, plan, store, recorder)
     finally:
         tracker.close()
 
 
-def checkpoint_store(run: RunDirectory, config: RunConfig) -> CheckpointStore:
-    """The checkpoints of a run, with its rule of what stays."""
+def checkpoint_store(run: RunDirectory, config: RunConfig, **reading: bool) -> CheckpointStore:
+    """The checkpoints of a run, with its rule of what stays; read as ``read_checkpoint`` is told."""
     rule = config.checkpoint
-    return CheckpointStore(run.checkpoints, Retention(rule.keep_last, rule.keep_best, rule.keep_every))
+    return CheckpointStore(run.checkpoints, Retention(rule.keep_last, rule.keep_best, rule.keep_every), **reading)

@@ -1,9 +1,10 @@
 """Stopping on request: a signal sets a flag, and the loop looks at the flag at a step boundary."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL in sysexits.h: try again later
 EXIT_CTRL_C = 130
@@ -13,21 +14,33 @@ class StopNow(BaseException):
     """A stop was requested while there is nothing to save. No Exception: nobody shall take it for a fault."""
 
 
+class Stop(Protocol):
+    """What the loop looks at."""
+
+    @property
+    def requested(self) -> bool:
+        """Whether to stop. Looked at once a step, and once a batch of an evaluation."""
+        ...
+
+
 class StopRequest:
     """Whether this process was asked to stop, and by which signal."""
 
-    __slots__ = ("_nothing_to_save", "requested", "signal")
+    __slots__ = ("_nothing_to_save", "is_agreed", "requested", "signal")
 
     def __init__(self) -> None:
         self.requested = False
         self.signal: int | None = None
+        self.is_agreed = False
+        """Whether all processes of the run know of it, and stop at the same step."""
         self._nothing_to_save = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """The signal handler. A second Ctrl-C does not wait for the step to end."""
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.requested, self.signal = True, number
+        if not self.requested:
+            self.requested, self.signal = True, number
         if self._nothing_to_save:
             self._nothing_to_save = False  # another request does not disturb the leaving
             raise StopNow
@@ -61,6 +74,29 @@ class StopRequest:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+class SharedStop:
+    """A stop that the processes of a run agree on: whichever of them is asked, all stop at the same step.
+
+    Args:
+        own: What this process is asked.
+        vote: Of all processes, on the number of the signal.
+    """
+
+    def __init__(self, own: StopRequest, vote: Callable[[int], int]) -> None:
+        self._own = own
+        self._vote = vote
+
+    @property
+    def requested(self) -> bool:
+        """Whether any was asked, at the last look. Looked at by all of them equally often."""
+        own = self._own
+        if not own.is_agreed:
+            number = self._vote(own.signal or 0)
+            if number:
+                own.requested, own.signal, own.is_agreed = True, number, True
+        return own.is_agreed
 
 
 SCHEDULER_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)

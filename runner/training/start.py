@@ -6,6 +6,7 @@ from pathlib import Path
 from runner.config.sections.model import AnyModel
 from runner.errors import UserError, listing
 from runner.models.loading import load_weights
+from runner.parallel.pieces import divided_like
 from runner.runs.directory import RunDirectory
 from runner.runs.provenance import digest_of
 from runner.runs.weights import read_weights
@@ -30,7 +31,13 @@ def start_from_file(run: RunDirectory, model: AnyModel, parts: Parts) -> str | N
         )
     weights = read_weights(path)
     try:
-        kept = load_weights(parts.model, weights, left_out=model.weights_except or (), new_layers=parts.new_layers)
+        kept = load_weights(
+            parts.model,
+            weights,
+            left_out=model.weights_except or (),
+            new_layers=parts.new_layers,
+            fit=divided_like,
+        )
     except UserError as error:
         raise error.at(f"model.weights={path}") from None
     if parts.averaged is not None:

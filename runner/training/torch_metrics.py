@@ -5,7 +5,7 @@ n: samples, K: classes, labels or values of a sample; images add (h, w).
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -89,6 +89,27 @@ class WithTorchmetrics:
                 moved = [one.to(metric.device) for one in value] if isinstance(value, list) else value.to(metric.device)
                 setattr(metric, key, moved)
             metric._update_count = self._batches
+            metric._computed = None
+
+    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Take the place of several that have counted a part of the samples each, as torchmetrics merges processes."""
+        counted = [state for state in states if state["batches"]] or states[:1]
+        if len(counted) == 1:
+            return self.load_state_dict(counted[0])
+        self.plain.merge([state["plain"] for state in counted])
+        self._batches = sum(state["batches"] for state in counted)
+        for name, metric in self.added.items():
+            reductions: dict[str, Any] = metric._reductions
+            for key, reduce in reductions.items():
+                values = [state["added"][name][key] for state in counted]
+                if isinstance(values[0], list):
+                    merged: Any = [one.to(metric.device) for value in values for one in value]
+                else:
+                    merged = torch.stack(values).to(metric.device)
+                    merged = merged if reduce is None else reduce(merged)
+                setattr(metric, key, merged)
+            metric._update_count = self._batches
+            metric._computed = None
 
 
 def _state(metric: TorchMetric) -> dict[str, Any]:
@@ -116,6 +137,9 @@ def added_metrics(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, TorchMetr
                 f"task.metrics.{name} is a {type(metric).__name__}",
                 expected="a torchmetrics.Metric, whose update takes predictions and targets",
             )
+        for part in metric.modules():
+            if isinstance(part, TorchMetric):  # the processes of a run are merged here, not by each metric for itself
+                part.sync_on_compute = part._to_sync = False
         found[name] = metric
     return found
 

@@ -8,11 +8,11 @@ from runner.data.mixup import Mixup
 
 IMAGES = torch.tensor([[0.0], [1.0], [10.0]])
 CLASSES = torch.tensor([0, 1, 2])
-INDICES = torch.tensor([7, 8, 9])
+FIRST = 7
 
 
 def blended(epoch: int = 0, seed: int = 0, alpha: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
-    return Mixup(alpha, 3, seed)(IMAGES, CLASSES, INDICES, epoch)
+    return Mixup(alpha, 3, seed)(IMAGES, CLASSES, FIRST, epoch)
 
 
 def test_an_image_is_blended_with_the_one_before_it_and_its_class_in_the_same_share() -> None:

@@ -148,7 +148,7 @@ def test_ls_tells_the_run_without_torch(finished: CommandLine, without_torch: di
     done = finished("ls", ".", **without_torch)
     assert done.returncode == 0
     header, row = (line.split() for line in done.stdout.splitlines() if not set(line) <= {"-", " "})
-    assert header == ["run", "state", "epochs", "best", "time"]
+    assert header == ["run", "state", "progress", "best", "time"]
     assert row[:4] == ["first", "completed", "3/3", "val/accuracy"]
     (record,) = json.loads(finished("ls", ".", "--json", **without_torch).stdout)
     assert record["run"] == "first"

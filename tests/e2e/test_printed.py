@@ -28,7 +28,8 @@ def test_sweeps_and_repetitions_are_named_as_seen_from_here(
     assert main(["train", "-m", "seed=0,1", *TINY, "tracking.tensorboard=false"]) == 0
     (sweep,) = Path("outputs").glob("*/*")
     out = capsys.readouterr().out
-    assert out.startswith(f"sweep    {sweep}: 2 runs\nrun      {sweep}/runs/0000-seed-0\n")
+    assert out.startswith(f"sweep    {sweep}: 2 runs, ")
+    assert f"\nreport   runner report {sweep}\n" in out
     assert main(["reproduce", str(sweep / "runs" / "0000-seed-0")]) == 0
     out += capsys.readouterr().out
     assert f"identical: {sweep}/runs/0000-seed-0-again equals {sweep}/runs/0000-seed-0 to" in out

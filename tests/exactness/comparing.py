@@ -132,3 +132,18 @@ def assert_identical(one: Any, other: Any, where: str = "") -> None:
 def bits(tensor: torch.Tensor) -> torch.Tensor:
     """(num_bytes,) uint8: what tells -0.0 from 0.0, and lets NaN equal NaN."""
     return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+
+
+def before(owner: Any, name: str, act: Callable[[], None], number: int = 1) -> None:
+    """Have ``act`` called once, just before the ``number``-th call of a function or method, from now on."""
+    original = getattr(owner, name)
+    calls = 0
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            act()
+        return original(*args, **kwargs)
+
+    setattr(owner, name, counted)

@@ -178,7 +178,7 @@ def test_what_does_not_concern_training_changes_nothing_in_what_is_trained(new_r
     plain, other = new_run(*SMALL), new_run(*SMALL, *typed)
     assert execute(plain).exit_code == execute(other).exit_code == 0
     one, another = (result(run)["checkpoints"]["last.pt"] for run in (plain, other))
-    for part in ("model", "optimizer", "generators"):
+    for part in ("model", "optimizer", "ranks"):
         assert_identical(another[part], one[part], part)
     ours = [{name: row[name] for name in rows(plain)[0]} for row in rows(other)]
     assert ours == rows(plain)[: len(ours)]

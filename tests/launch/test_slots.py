@@ -2,6 +2,7 @@
 
 import pytest
 
+from runner.errors import UserError
 from runner.launch.slots import divide, visible_gpus
 
 CPU, GPU = {"kind": "cpu"}, {"kind": "auto"}
@@ -38,6 +39,26 @@ def test_runs_on_the_cpu_leave_the_gpus_alone() -> None:
 def test_processors_are_divided_evenly(n_jobs, runs: int, cpus: int, expected: tuple[int, int]) -> None:
     slots = divide(n_jobs, runs, [CPU], [], cpus)
     assert (len(slots.variables), slots.threads) == expected
+
+
+TWO_PROCESSES = {"kind": "auto", "parallel": "ddp", "processes": 2}
+
+
+def test_each_process_of_a_run_has_a_gpu_and_threads_of_its_own() -> None:
+    slots = divide("auto", 10, [TWO_PROCESSES], ["0", "1", "2", "3", "4"], cpus=16)
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in slots.variables] == ["0,1", "2,3"]
+    assert (slots.threads, slots.describe()) == (4, "2 at a time of 2 processes, 4 GPUs, 4 threads each")
+    assert divide("auto", 10, [{**TWO_PROCESSES, "processes": "auto"}], ["0", "1"], 4).processes == 1
+
+
+def test_processes_of_runs_on_the_cpu_share_the_processors() -> None:
+    slots = divide("auto", 10, [TWO_PROCESSES, CPU], [], cpus=6)
+    assert (len(slots.variables), slots.threads) == (3, 1)
+
+
+def test_a_run_of_more_processes_than_gpus_is_refused() -> None:
+    with pytest.raises(UserError, match=r"2 processes on .* cannot share 1 GPU\n"):
+        divide("auto", 1, [TWO_PROCESSES], ["0"], cpus=4)
 
 
 def test_gpus_have_the_names_that_this_process_was_given(monkeypatch: pytest.MonkeyPatch) -> None:

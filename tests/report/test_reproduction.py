@@ -21,7 +21,7 @@ STATE: dict[str, Any] = {
     "progress": {"step": 14, "results": {"train": {"loss": 0.5}}},
     "model": {"net.weight": torch.arange(4.0), "net.bias": torch.zeros(2)},
     "optimizer": {"state": {0: {"exp_avg": torch.ones(4)}}, "param_groups": [{"lr": 0.1}]},
-    "generators": {"cuda": []},
+    "ranks": [{"generators": {"cuda": []}, "metric": [{"sums": torch.zeros(2)}]}],
     "tracker": {"rows": 2},
 }
 FACTS = {"git": None, "packages": {"torch": "2.11.0"}, "threads": 2, "data": "a"}
@@ -78,7 +78,7 @@ def test_a_copy_is_identical(old: RunDirectory, new: RunDirectory) -> None:
 def test_times_the_sizes_of_files_and_the_number_of_gpus_do_not_count(old: RunDirectory, new: RunDirectory) -> None:
     change_row(new, 0, "seconds", "99")
     change_state(new, "last", lambda state: state["tracker"].update(rows=9))
-    change_state(new, "last", lambda state: state["generators"]["cuda"].append(torch.zeros(1)))
+    change_state(new, "last", lambda state: state["ranks"][0]["generators"]["cuda"].append(torch.zeros(1)))
     assert compare(old, new) is None
 
 
@@ -104,6 +104,7 @@ STATES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a weight more": (lambda state: state["model"].update(more=torch.zeros(1)), "the weight "),
     "the optimizer": (lambda state: state["optimizer"]["state"][0]["exp_avg"].add_(1), "optimizer.state.0.exp_avg"),
     "a number": (lambda state: state["optimizer"]["param_groups"][0].update(lr=0.2), "optimizer.param_groups.0.lr"),
+    "a sum": (lambda state: state["ranks"][0]["metric"][0]["sums"].add_(1), "ranks.0.metric.0.sums"),
     "a NaN": (lambda state: state["progress"]["results"]["train"].update(loss=float("nan")), "progress.results.train"),
 }
 

@@ -86,7 +86,7 @@ def test_a_damaged_last_checkpoint_costs_the_steps_since_the_one_before(tmp_path
     save_epochs(target, [1, 1, 1])
     damage(tmp_path / "last.pt")
     damage(tmp_path / "step-00000030-epoch-3.pt")
-    state, told = target.newest()
+    state, told, _ = target.newest()
     assert state == at(20)
     assert told == [
         "last.pt is damaged: its content does not match its digest",
@@ -101,7 +101,7 @@ def test_a_run_whose_every_checkpoint_is_damaged_does_not_start_over_in_silence(
 
 
 def test_a_run_without_checkpoints_starts_at_the_beginning(tmp_path: Path) -> None:
-    assert store(tmp_path).newest() == (None, [])
+    assert store(tmp_path).newest() == (None, [], None)
 
 
 def test_what_lies_beyond_the_state_that_is_taken_up_is_removed(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_checkpoint_that_was_written_but_not_yet_called_last_is_the_newest(tmp
     target.save(at(30), Planned(30, 3, (30, 10)))
     (tmp_path / "last.pt").unlink()
     (tmp_path / "last.pt").write_bytes(older)
-    assert target.newest() == (at(30), [])
+    assert target.newest() == (at(30), [], tmp_path / "step-00000030-epoch-3.pt")
 
 
 def test_the_end_of_an_epoch_is_newer_than_its_last_step(tmp_path: Path) -> None:
@@ -129,14 +129,14 @@ def test_the_end_of_an_epoch_is_newer_than_its_last_step(tmp_path: Path) -> None
     target.save(at(10), Planned(10, 1, (10,)))
     (tmp_path / "last.pt").unlink()
     (tmp_path / "last.pt").write_bytes(inside)
-    assert target.newest() == (at(10), [])
+    assert target.newest() == (at(10), [], tmp_path / "step-00000010-epoch-1.pt")
 
 
 def test_a_checkpoint_saved_on_request_is_newer_than_the_planned_one_before_it(tmp_path: Path) -> None:
     target = store(tmp_path)
     save_epochs(target, [1, 1])
     target.save(at(23, batch=3), None)
-    assert target.newest() == (at(23, batch=3), [])
+    assert target.newest() == (at(23, batch=3), [], tmp_path / "last.pt")
 
 
 @pytest.mark.parametrize("gone", [(), ("last.pt",), ("last.pt", "best.pt")], ids=str)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from comparing import before  # noqa: F401  # what happens within a process
 
 from runner.runs.checkpoints import read_checkpoint
 from runner.runs.directory import RunDirectory
@@ -160,21 +161,6 @@ def stop_server() -> None:
 
 
 # --- what happens within a process ------------------------------------------------------------------------------------
-
-
-def before(owner: Any, name: str, act: Callable[[], None], number: int = 1) -> None:
-    """Have ``act`` called once, just before the ``number``-th call of a function or method, from now on."""
-    original = getattr(owner, name)
-    calls = 0
-
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            act()
-        return original(*args, **kwargs)
-
-    setattr(owner, name, counted)
 
 
 def after_step(step: int, act: Callable[[], None]) -> None:

@@ -42,31 +42,28 @@ def train_and_fill_before(kind: str, number: int) -> int:
     return train("tracking.images=8")
 
 
-NO_SPACE = "could not be written or read: [Errno 28] No space left on device"
-
-
 @pytest.mark.parametrize(
-    ("kind", "number", "told"),
+    ("kind", "number"),
     [
-        ("checkpoint", 1, NO_SPACE),
-        ("checkpoint", 2, NO_SPACE),
-        ("row of metrics", 1, NO_SPACE),
-        ("row of metrics", 4, NO_SPACE),
-        ("event", 1, NO_SPACE),
-        ("event", 20, NO_SPACE),
-        ("log", 1, NO_SPACE),
-        ("status", 2, "cannot be executed: [Errno 28] No space left on device"),
-        ("status", 3, NO_SPACE),
-        ("provenance", 1, NO_SPACE),
+        ("checkpoint", 1),
+        ("checkpoint", 2),
+        ("row of metrics", 1),
+        ("row of metrics", 4),
+        ("event", 1),
+        ("event", 20),
+        ("log", 1),
+        ("status", 2),
+        ("status", 3),
+        ("provenance", 1),
     ],
     ids=str,
 )
 def test_a_run_on_a_full_disk_fails_loudly_and_goes_on_to_the_same_end_when_there_is_space_again(
-    small_disk: Path, images: dict[str, Any], kind: str, number: int, told: str
+    small_disk: Path, images: dict[str, Any], kind: str, number: int
 ) -> None:
     code, text = done(small_disk, train_and_fill_before, kind, number)
     assert code == 1
-    assert told in text
+    assert "[Errno 28] No space left on device" in text
     assert "Traceback" not in text
     assert status_of(small_disk / "run").state in ("created", "running", "failed"), "the old file or the new one"
     assert [file for file in (small_disk / "run").rglob("*") if ".tmp" in file.name] == []

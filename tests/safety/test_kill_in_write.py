@@ -97,7 +97,7 @@ def kill_before_any_operation() -> None:
         folder.mkdir()
         store(folder).save(OLD, Planned(1, 1, (1,)))
         codes.append(forked(save_second_epoch_and_die, folder, len(codes) + 1))
-        state, told = store(folder).newest()
+        state, told, _ = store(folder).newest()
         assert told == []
         assert state is not None
         step = state["progress"]["step"]

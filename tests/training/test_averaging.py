@@ -2,7 +2,7 @@
 
 import torch
 
-from runner.training.assemble import averaged
+from runner.training.model import averaged
 
 
 def test_the_average_moves_by_one_minus_decay_of_the_difference_after_it_starts_at_the_first_update() -> None:

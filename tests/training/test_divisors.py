@@ -121,6 +121,24 @@ def test_an_update_of_several_micro_batches_is_that_of_all_their_samples_with_cl
         torch.testing.assert_close(ours, weight - 0.5 * weight.grad)
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+def test_a_micro_batch_of_which_nothing_counts_adds_nothing(parts_of: Callable[..., Parts], loss: str) -> None:
+    """By itself its loss is 0 divided by 0."""
+    gradients, losses = [], []
+    for classes in ([3, 1, 2], [1, 2]):
+        parts = parts_of(f"loss={loss}", "loss.ignore_index=3", "loss.weight=null", "training.nonfinite=skip")
+        scores, window = parts.new_scores(training=True), []
+        for number in classes:
+            some = parts.splits.train_in_order.some(parts.splits.train.indices[:4])
+            window.append(some._replace(targets=torch.full_like(some.targets, number)))
+        train_step(parts, window, Progress(), None, scores)
+        gradients.append([weight.grad for weight in parts.model.parameters()])
+        losses.append(scores.compute()["loss"])
+        assert scores.skipped == 0
+    torch.testing.assert_close(*gradients, rtol=0, atol=0)
+    assert losses[0] == losses[1]
+
+
 def test_the_size_of_evaluation_batches_changes_no_loss_with_class_weights(parts_of: Callable[..., Parts]) -> None:
     by_size = {}
     for size in (7, 100):

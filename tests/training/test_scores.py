@@ -17,9 +17,8 @@ CPU = torch.device("cpu")
 
 def seen(loss: float, size: int) -> list[Seen]:
     """A batch of a mean loss, whose outputs and targets do not matter."""
-    return [
-        Seen(torch.tensor(loss), torch.zeros(size, 2), torch.zeros(size, dtype=torch.int64), torch.arange(size), size)
-    ]
+    targets = torch.zeros(size, dtype=torch.int64)
+    return [Seen(torch.tensor(loss), torch.zeros(size, 2), targets, torch.arange(size), size)]
 
 
 def batches(seed: int, sizes: list[int]) -> list[Seen]:
@@ -41,6 +40,16 @@ def test_the_mean_loss_weighs_batches_by_their_size() -> None:
     scores.add(seen(1.0, 3))
     scores.add(seen(5.0, 1))
     assert scores.loss() == 2.0
+
+
+def test_a_batch_of_which_nothing_counts_is_left_out_of_a_mean_and_refused_as_an_update() -> None:
+    scores = Scores(ClassificationMetrics(2, CPU))
+    scores.add(seen(2.0, 3))
+    scores.add([seen(math.nan, 4)[0]._replace(weight=0)])
+    assert scores.loss() == 2.0
+    scores.add([seen(math.nan, 4)[0]._replace(weight=0)], step=7)
+    with pytest.raises(UserError, match="the loss of step 7 is nan"):
+        scores.loss()
 
 
 def test_the_curve_shows_the_mean_since_the_last_point() -> None:
@@ -100,7 +109,7 @@ def test_reading_and_saving_on_the_way_changes_no_bit(
             if number in reads:
                 disturbed.loss()
             if number in saves:
-                state = disturbed.state_dict()
+                state, counted = disturbed.state_dict(), disturbed.metric_states()
                 disturbed = Scores(RegressionMetrics(CPU))
-                disturbed.load_state_dict(state)
+                disturbed.load_state_dict(state, counted)
     assert disturbed.compute() == undisturbed.compute()
