@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from runner.errors import UserError
+from runner.runs.attempt import Attempt
 
 BEAT_S = 4.0
 """Time between two beats of a holder."""
@@ -46,11 +47,13 @@ class RunLock:
 
     Args:
         folder: The folder.
+        attempt: That of the batch job that this process belongs to; None outside one.
         token: Of a lock that another process holds for this one, which may ``check`` it and do nothing else.
     """
 
-    def __init__(self, folder: Path, token: str | None = None) -> None:
+    def __init__(self, folder: Path, attempt: Attempt | None = None, token: str | None = None) -> None:
         self.folder = folder
+        self.attempt = attempt
         self.path = folder / "lock"
         self.token = token or secrets.token_hex(8)
         self._stop = threading.Event()
@@ -66,9 +69,12 @@ class RunLock:
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         _taken.add(self)
         try:
-            self._wait_for_children_of_the_dead()
-            is_new = self._wait_for_other_machines()
-            self._write(beat=0)
+            if self._replaces(self._record()):
+                is_new = self._put_in_place_of_it()
+            else:
+                self._wait_for_children_of_the_dead()
+                is_new = self._wait_for_other_machines()
+                self._write(beat=0)
             if is_new:
                 time.sleep(_pause())  # whoever waited for the same dead holder has written its own name by then
                 self.check()
@@ -104,19 +110,42 @@ class RunLock:
         holder = f"process {record['pid']} on {record['host']}" if record else "another process that has ended"
         raise LostLockError(
             f"{self.folder} was taken over by {holder}: this process leaves it as it is",
-            expected="one process at a time; this one stood still for so long that it was believed dead",
+            expected="one process at a time; this one, or its machine, did not answer and was believed dead",
         )
+
+    def _replaces(self, record: dict[str, Any]) -> bool:
+        return self.attempt is not None and self.attempt.replaces(record)
+
+    def _put_in_place_of_it(self) -> bool:
+        """Take the lock of an earlier attempt: with a new file, whose system's lock the other one does not have."""
+        os.close(self._file)
+        temporary = self.path.with_name(f".lock.{self.token}.tmp")
+        self._file = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._write(beat=0)
+        temporary.replace(self.path)
+        return True
 
     def _wait_for_children_of_the_dead(self) -> None:
         """Take the system's lock. A process killed while forking may leave a child that is about to let go of it."""
         began = time.monotonic()
         while True:
             try:
-                return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self._is_in_place():
+                    return
+                os.close(self._file)  # meanwhile somebody has put another file in place of this one
+                self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             except BlockingIOError:
                 if time.monotonic() - began >= self._patience():
                     raise self._refusal() from None
-            time.sleep(0.02)
+                time.sleep(0.02)
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def _patience(self) -> float:
         """How long to wait for whoever has the system's lock: a child of a dead holder, or one not named yet."""
@@ -167,8 +196,10 @@ class RunLock:
 
     def _write(self, beat: int) -> None:
         record = {"host": socket.gethostname(), "pid": os.getpid(), "token": self.token, "beat": beat}
+        if self.attempt is not None:
+            record |= {"job": self.attempt.job, "attempt": self.attempt.number}
         # Of one length and written at once, so that no reader sees half of it.
-        os.pwrite(self._file, json.dumps(record).encode().ljust(200) + b"\n", 0)
+        os.pwrite(self._file, json.dumps(record).encode().ljust(400) + b"\n", 0)
 
     def _close(self) -> None:
         if self in _taken:

@@ -1,6 +1,7 @@
 """The one way to train: execute a run directory, from wherever it stands to its end."""
 
 import signal
+import socket
 import time
 import traceback
 from collections.abc import Callable
@@ -12,11 +13,13 @@ import torch
 from runner.config.frozen import frozen
 from runner.errors import UserError
 from runner.parallel.meeting import Meeting
+from runner.runs.attempt import Attempt, this_attempt
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import LostLockError, RunLock
 from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.tracking.console import Console
+from runner.tracking.formatting import counted
 from runner.training.loop import train
 from runner.training.ranks import RankFailedError, together, write_to
 from runner.training.recorder import Judge
@@ -90,12 +93,16 @@ def execute(
     """
     trust.check(run.config(), run.path)
     frozen(run)
-    with RunLock(run.path) as lock, stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
+    attempt = this_attempt()
+    with RunLock(run.path, attempt) as lock, stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
         change()
         status, lost = read_status(run)
+        job = None if attempt is None else _about(attempt, status)
         status.begin()
         status.write(run.status_file)
         console = Console(log_file=run.log_file)
+        if job:
+            console.note(job)
         if lost:
             console.warn(lost)
         began = time.monotonic()
@@ -145,7 +152,7 @@ def take_part(
     with stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
         if meeting.is_first:
             status, console = Status.read(run.status_file), Console(log_file=run.log_file)
-            execution = Execution(run, trust, stop, RunLock(run.path, token), status, console, judge, meeting)
+            execution = Execution(run, trust, stop, RunLock(run.path, token=token), status, console, judge, meeting)
         else:
             write_to(run.log_of_rank(meeting.place.rank))
             execution = Execution(run, trust, stop, None, Status(state="running"), Console(), None, meeting)
@@ -226,6 +233,14 @@ def _train(execution: Execution) -> int:
     except StopNow:
         return stop.exit_code
     return 0
+
+
+def _about(attempt: Attempt, before: Status) -> str:
+    """The batch job that executes the run, and how its attempt before this one ended if nothing else says so."""
+    again = f", queued again {counted(attempt.number, 'time')}" if attempt.number else ""
+    died = attempt.number and before.state == "running"
+    unsaid = f"; on {before.host} it ended without a word: the node failed, or it was killed" if died else ""
+    return f"job      {attempt.job} on {attempt.node or socket.gethostname()}{again}{unsaid}"
 
 
 def out_of_memory(run: RunDirectory, error: torch.OutOfMemoryError) -> UserError:

@@ -16,6 +16,7 @@ import pytest
 
 from runner.errors import UserError
 from runner.runs import lock as lock_module
+from runner.runs.attempt import Attempt
 from runner.runs.lock import LostLockError, RunLock
 
 
@@ -238,3 +239,62 @@ def test_a_child_of_the_holder_neither_keeps_the_lock_nor_gives_it_back(tmp_path
         os.waitpid(pid, 0)
         os.close(ready)
         os.close(say_ready)
+
+
+# --- attempts of a batch job ------------------------------------------------------------------------------------------
+
+
+def test_a_later_attempt_of_a_job_takes_the_lock_from_one_that_lives(tmp_path: Path, quick: None) -> None:
+    with RunLock(tmp_path, Attempt("12_3", 0)) as earlier:
+        with RunLock(tmp_path, Attempt("12_3", 1)) as later:
+            with pytest.raises(LostLockError, match="was taken over"):
+                earlier.check()
+            later.check()
+            time.sleep(0.1)  # some beats of the earlier one, which go into a file that has no name any more
+            later.check()
+        assert record(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [None, Attempt("12_3", 1), Attempt("12_3", 0), Attempt("12_4", 2)],
+    ids=["no job", "same", "earlier", "other job"],
+)
+def test_nobody_else_takes_it(tmp_path: Path, quick: None, other: Attempt | None) -> None:
+    with RunLock(tmp_path, Attempt("12_3", 1)) as holder:
+        with pytest.raises(UserError, match="is being executed by another process"):
+            RunLock(tmp_path, other).__enter__()
+        holder.check()
+
+
+def test_a_later_attempt_does_not_wait_for_one_on_another_machine_that_beats(
+    tmp_path: Path, machines_apart: Callable[[str], None]
+) -> None:
+    machines_apart("node1")
+    with RunLock(tmp_path, Attempt("12", 0)) as earlier:
+        machines_apart("node2")
+        with RunLock(tmp_path, Attempt("12", 1)) as later:
+            later.check()
+            with pytest.raises(LostLockError, match="on node2"):
+                earlier.check()
+
+
+def test_whoever_waits_for_a_lock_that_is_replaced_waits_for_the_new_one(tmp_path: Path, quick: None) -> None:
+    earlier = RunLock(tmp_path, Attempt("12", 0)).__enter__()
+    old_file = os.open(tmp_path / "lock", os.O_RDWR)
+    with RunLock(tmp_path, Attempt("12", 1)):
+        late = RunLock(tmp_path)
+        opened: list[int] = []
+
+        def open_the_old_one(*args: Any) -> int:  # what a process has that looked just before
+            opened.append(1)
+            return os.dup(old_file) if len(opened) == 1 else _open(*args)
+
+        _open = os.open
+        earlier.__exit__(None, None, None)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(lock_module.os, "open", open_the_old_one)
+            with pytest.raises(UserError, match="is being executed by another process"):
+                late.__enter__()
+    os.close(old_file)
+    assert len(opened) > 1
