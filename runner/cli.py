@@ -10,6 +10,7 @@ from runner import __version__
 
 COMMANDS = {
     "train": "compose a run, freeze it into its own directory, and train it (-m sweeps)",
+    "submit": "have a run executed by a job of a Slurm cluster",
     "resume": "go on with a run from where it stands",
     "reproduce": "run a run again from its own record, and compare to the last bit",
     "eval": "metrics of a checkpoint on a split",
@@ -22,6 +23,8 @@ COMMANDS = {
     "compare": "runs side by side: what differs between them, and what came of it",
     "report": "runs as one page of curves, tables and pictures, for a browser",
     "board": "TensorBoard on a run or a sweep",
+    "logs": "what a run printed, wherever it runs (-f follows it)",
+    "cancel": "take the jobs of a run or a sweep out of the queue of Slurm",
 }
 
 

@@ -1,7 +1,7 @@
 """What a user is told when a request cannot be carried out."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 
 class UserError(Exception):
@@ -35,6 +35,10 @@ class UserError(Exception):
     def at(self, where: str) -> "UserError":
         """The same mistake, told with the file or the override that it comes from."""
         return UserError(self.what, **{**self._hints, "where": where})
+
+    def reworded(self, reword: Callable[[str], str]) -> "UserError":
+        """The same mistake with each of its texts in other words."""
+        return UserError(reword(self.what), **{name: hint and reword(hint) for name, hint in self._hints.items()})
 
 
 class UserErrors(UserError):

@@ -56,20 +56,29 @@ class Trust:
         folders: Where the user's own code lies.
         packages: Further packages, by name.
         everything: Whether any installed package will do: the user has just typed the configuration.
+        code: Those of the folders that the user has named as holding the code, such as the copy of it that was made
+            when a job was submitted: they are trusted even inside a run directory.
     """
 
     folders: tuple[Path, ...]
     packages: tuple[str, ...] = ()
     everything: bool = False
+    code: tuple[Path, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """As plain values, for another process of the same run."""
-        return {"folders": list(map(str, self.folders)), "packages": self.packages, "everything": self.everything}
+        return {
+            "folders": list(map(str, self.folders)),
+            "packages": self.packages,
+            "everything": self.everything,
+            "code": list(map(str, self.code)),
+        }
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "Trust":
         """What ``record`` gave."""
-        return cls(tuple(map(Path, record["folders"])), tuple(record["packages"]), record["everything"])
+        folders, code = (tuple(map(Path, record[key])) for key in ("folders", "code"))
+        return cls(folders, tuple(record["packages"]), record["everything"], code)
 
     def make_importable(self) -> None:
         """Let ``_target_`` find the user's modules. Installed packages keep their names: the folders come last."""
@@ -90,11 +99,17 @@ class Trust:
         self.make_importable()
         if self.everything:
             return
-        refused = [_refusal(key, target) for key, target in targets(config) if not self._allows(target, run)]
+        refused = [_refusal(key, target) for key, target in targets(config) if not self.allows(target, run)]
         if refused:
             raise UserErrors(refused)
 
-    def _allows(self, target: str, run: Path | None) -> bool:
+    def allows(self, target: str, run: Path | None = None) -> bool:
+        """Whether a target may be imported; a module of the user's own is, to see where it has the target from.
+
+        Args:
+            target: As it stands behind ``_target_``.
+            run: As for ``check``.
+        """
         package = target.partition(".")[0]
         if package in self.packages:
             return True
@@ -114,8 +129,12 @@ class Trust:
         return bool(files) and all(self._has(file, run) for file in files)
 
     def _has(self, file: Path, run: Path | None) -> bool:
-        """Whether a file is the user's own: in a folder of theirs, but in no run directory."""
+        """Whether a file is the user's own: in a folder of theirs, but in no run directory, unless they named it."""
         places = {file.absolute(), file.resolve()}
+        for folder in self.code:
+            if all(place.is_relative_to(folder) for place in places):
+                above = {above for place in places for above in place.parents}
+                return not any(one != folder and one.is_relative_to(folder) and _is_run(one) for one in above)
         if run is not None and any(place.is_relative_to(run.resolve()) for place in places):
             return False
         if any(_is_run(above) for place in places for above in place.parents):

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.cli import COMMANDS
-from runner.commands.completion import candidates, main
+from runner.commands.completion import TAKES_OVERRIDES, candidates, main
 from runner.errors import UserError
 from runner.shell.line import Line, for_bash, for_fish, for_zsh
 from runner.shell.paths import RUNS_SHOWN
@@ -78,7 +78,7 @@ def test_what_stands_before_the_program_does_not_matter(before: str, offered: Of
 def test_flags_are_those_of_the_command_s_own_help(offered: Offered) -> None:
     assert offered("runner train --c") == ["--cfg", "--config-dir"]
     assert set(offered("runner train -")) >= {"-m", "--multirun", "-cd", "--config-dir", "--cfg", "--info", "--resolve"}
-    assert set(offered("runner eval --")) == {"--help", "--split", "--checkpoint", "--json", "--trust"}
+    assert set(offered("runner eval --")) == {"--help", "--split", "--checkpoint", "--json", "--trust", "--code"}
     assert set(offered("runner ls --")) == {"--help", "--where", "--sort", "--reverse", "--runs", "--json", "--csv"}
     assert set(offered("runner compare --")) == {"--help", "--metric", "--over", "--where", "--diff", "--json", "--csv"}
     assert {"--output", "--no-examples", "--trust", "--where"} <= set(offered("runner report --"))
@@ -217,13 +217,28 @@ def test_commands_that_compare_take_folders_alone(offered: Offered) -> None:
     assert offered(f"runner eval {OLD_RUN} no") == ["notes.txt"]
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("train", "summary", "data")])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in TAKES_OVERRIDES])
 def test_run_directories_are_offered_newest_first_then_folders(command: str, offered: Offered) -> None:
     assert offered(f"runner {command} ") == [NEW_RUN, OLD_RUN, "conf/", "my data/", "outputs/"]
     assert offered(f"runner {command} outputs/2026-11-20/") == [OLD_RUN]
     assert offered(f"runner {command} ./outputs/2026-11-20/") == [f"./{OLD_RUN}"]
     assert offered(f"runner {command} co") == ["conf/"]
     assert offered(f"runner {command} nowhere/") == []
+
+
+def test_settings_of_launching_are_offered_where_they_mean_something(offered: Offered) -> None:
+    assert offered("runner submit laun") == ["launcher.", "launcher="]
+    assert offered("runner submit launcher.p") == ["launcher.partition=", "launcher.processes="]
+    assert offered("runner submit launcher=") == ["launcher=local", "launcher=slurm"]
+    assert offered("runner train laun") == []
+    assert offered("runner train -m launcher.n") == ["launcher.n_jobs="]
+    assert offered("runner train -m launcher=slurm launcher.ti") == ["launcher.time="]
+    assert offered("runner train -m launcher=slurm optimizer.l") == ["optimizer.lr="]
+
+
+def test_a_run_can_be_submitted_too(offered: Offered) -> None:
+    assert offered("runner submit outputs/2026-11-20/") == [OLD_RUN]
+    assert {NEW_RUN, "model=", "optimizer."} <= set(offered("runner submit "))
 
 
 def test_folders_lead_on_where_there_are_too_many_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

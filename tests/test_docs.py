@@ -23,6 +23,7 @@ from runner.config.fit import METRICS
 from runner.config.paths import Places, shipped_conf
 from runner.config.shorthand import written_out
 from runner.errors import UserError
+from runner.launch.slurm.single import NewRun
 from runner.launch.sweep import sweep
 from runner.report.facts import FIELDS
 from runner.report.where import parse
@@ -136,6 +137,21 @@ def test_train_command_composes_or_is_refused_with_the_message_shown(shown: Show
         assert compose(Places.find(None, project)) is None
 
 
+@named(of_command("submit"))
+def test_submit_command_makes_a_script_or_is_refused_with_the_message_shown(
+    shown: Shown, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if refusal_shown(shown):  # by a cluster; tests/slurm has what it refuses
+        return
+    directory = next((word for word in shown.words[2:] if "=" not in word and not word.startswith("-")), None)
+    typed = [word for word in shown.words[2:] if "=" in word]
+    made = NewRun(Composer(Places.find(None, project)), written_out(typed))
+    assert directory is None or {word.partition(".")[0] for word in typed} <= {"launcher"}
+    if "--dry-run" in shown.words:
+        wanted = [line for line in shown.output.splitlines() if line.startswith("#SBATCH") and HOME not in line]
+        assert [line for line in made.script().splitlines() if line in wanted] == wanted
+
+
 @named([shown for shown in of_command("train") if {"--cfg", "--info", "-c", "-i"} & set(shown.words)])
 def test_command_that_shows_the_configuration_shows_it(
     shown: Shown, project: Path, capsys: pytest.CaptureFixture[str]
@@ -144,7 +160,7 @@ def test_command_that_shows_the_configuration_shows_it(
     assert capsys.readouterr().out.strip()
 
 
-@named([shown for shown in RUNNER if shown.words[1] not in ("train", "summary", "data")])
+@named([shown for shown in RUNNER if shown.words[1] not in ("train", "submit", "summary", "data")])
 def test_other_command_knows_its_flags_and_takes_its_changes(
     shown: Shown, frozen_run: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,15 +185,10 @@ def test_condition_shown_is_one(shown: Shown) -> None:
     assert [name for name in condition.names if "/" not in name and "." not in name and name not in known] == []
 
 
-@named([shown for shown in EVERYTHING if shown.words[0] in ("make", "sbatch")])
-def test_target_of_make_and_script_of_sbatch_exist(shown: Shown, project: Path) -> None:
-    if shown.words[0] == "make":
-        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
-        assert set(shown.words[1:]) <= set(targets)
-        return
-    script = next(word for word in shown.words if word.endswith(".sbatch"))
-    assert (ROOT / script).is_file()
-    Composer(Places.find(None, project)).compose(shown.words[shown.words.index(script) + 1 :])
+@named([shown for shown in EVERYTHING if shown.words[0] == "make"])
+def test_target_of_make_exists(shown: Shown) -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    assert set(shown.words[1:]) <= set(targets)
 
 
 def test_a_file_is_shown_the_same_on_every_page() -> None:

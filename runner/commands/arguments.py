@@ -1,7 +1,6 @@
 """What commands that take a run directory have in common."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Let a command take ``--trust``."""
+    """Let a command take ``--trust`` and ``--code``."""
     parser.add_argument(
         "--trust",
         action="append",
@@ -23,14 +22,24 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
         help="let the run use code of this installed package, or code in this folder, besides torch's own and "
         "the code in the current directory; may be given several times",
     )
+    parser.add_argument(
+        "--code",
+        action="append",
+        default=[],
+        type=_folder,
+        metavar="DIR",
+        help="your code is in this folder instead of the current directory, such as RUN/code, where "
+        "launcher.snapshot_code=true copies it; may be given several times",
+    )
 
 
-def trust_from(values: Sequence[str]) -> Trust:
-    """What may be imported: the code of the current directory, and what ``--trust`` names."""
-    folders = [Path(value).resolve() for value in values if Path(value).is_dir()]
-    packages = tuple(value for value in values if not Path(value).is_dir())
-    here = Places.find(None, Path.cwd()).import_paths
-    return Trust((*here, *folders), packages)
+def trust_from(options: argparse.Namespace) -> Trust:
+    """What may be imported: the code of the current directory or of ``--code``, and what ``--trust`` names."""
+    folders = [Path(value).resolve() for value in options.trust if Path(value).is_dir()]
+    packages = tuple(value for value in options.trust if not Path(value).is_dir())
+    places = [Places.find(None, folder) for folder in options.code or [Path.cwd()]]
+    own = [path for place in places for path in place.import_paths]
+    return Trust((*own, *folders), packages, code=tuple(path.resolve() for path in own) if options.code else ())
 
 
 def add_dirs(parser: argparse.ArgumentParser) -> None:
@@ -69,3 +78,10 @@ def comparison_from(options: argparse.Namespace, command: str) -> "tuple[list[En
 
     entries = only(given(options.dirs, command), options.where)
     return entries, compare(entries, options.metric, tuple(options.over or ("seed",)))
+
+
+def _folder(value: str) -> Path:
+    path = Path(value).resolve()
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {value}")
+    return path

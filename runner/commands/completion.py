@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.cli import COMMANDS
 from runner.errors import UserError
@@ -19,8 +20,11 @@ from runner.shell.line import Line, for_bash, for_fish, for_zsh
 from runner.shell.paths import is_run, paths, runs
 from runner.shell.scripts import SCRIPTS
 
+if TYPE_CHECKING:
+    from runner.config.completion import OverrideCompletion
+
 SHELLS = ("bash", "zsh", "fish")
-TAKES_OVERRIDES = ("train", "summary", "data")
+TAKES_OVERRIDES = ("train", "submit", "summary", "data")
 """Commands that are followed by overrides; the others take directories."""
 
 TAKES_FOLDERS = ("compare", "report", "board")
@@ -67,11 +71,12 @@ def candidates(line: Line) -> dict[str, str]:
     command, *before = typed
     if command not in COMMANDS:
         return {}
-    found = _after_flag(command, before, line.word)
-    if found is not None:
-        return dict.fromkeys(found, "")
+    after_flag = _after_flag(command, before, line.word)
+    if after_flag is not None:
+        return dict.fromkeys(after_flag, "")
     if command in TAKES_OVERRIDES:
-        return _overrides(before, line.word)
+        found = _overrides(command, before, line.word)
+        return found | dict.fromkeys(runs(line.word), "") if command == "submit" and not before else found
     only_folders = command in TAKES_FOLDERS or all(word.startswith("-") for word in before)
     ordinary = (path.rstrip("/") if is_run(path) else path for path in paths(line.word, only_folders=only_folders))
     return dict.fromkeys([*runs(line.word), *ordinary], "")
@@ -111,7 +116,7 @@ def _flag_values(takes: str, word: str) -> list[str]:
     return names + (paths(word) if "FILE" in takes else [])
 
 
-def _overrides(before: Sequence[str], word: str) -> dict[str, str]:
+def _overrides(command: str, before: Sequence[str], word: str) -> dict[str, str]:
     key, equals, value = word.partition("=")
     if equals and value.startswith(("/", "./", "../", "~/")):
         return dict.fromkeys((f"{key}={path}" for path in paths(value)), "")
@@ -122,12 +127,28 @@ def _overrides(before: Sequence[str], word: str) -> dict[str, str]:
 
     places = Places.find(_config_dir(before), Path.cwd())
     typed = [word for word in before if not word.startswith("-") and ("=" in word or word.startswith("~"))]
-    found = OverrideCompletion(places).of(word, typed)
+    found = _of_launching(command, before, word, typed, OverrideCompletion(places))
     if equals and not found:
         found = [f"{key}={path}" for path in paths(value)]
     texts = {f"{group.name}={option.name}": option.text for group in groups(places) for option in group.options}
     texts |= {f"{setting.key}=": setting.text for setting in root_settings(places)}
     return {candidate: texts.get(candidate, "") for candidate in found}
+
+
+def _of_launching(
+    command: str, before: Sequence[str], word: str, typed: list[str], completion: "OverrideCompletion"
+) -> list[str]:
+    """Candidates for an override, with the settings of launching where they have a meaning."""
+    names: tuple[str, ...] = ()
+    if command == "submit":
+        names = ("launcher",)
+        typed = typed if any(one.startswith("launcher=") for one in typed) else ["launcher=slurm", *typed]
+    elif command == "train" and {"-m", "--multirun"} & set(before):
+        names = ("launcher", "sweeper")
+    if word.startswith(tuple(f"{name}{sign}" for name in names for sign in ".=")):
+        return completion.of_launching(word, typed)
+    begun = [f"{name}{sign}" for name in names for sign in ".=" if name.startswith(word)]
+    return completion.of(word, [one for one in typed if not one.startswith(("launcher", "sweeper"))]) + begun
 
 
 def _config_dir(words: Sequence[str]) -> str | None:

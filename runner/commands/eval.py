@@ -25,7 +25,7 @@ def main(args: Sequence[str]) -> int:
     from runner.training.evaluation import evaluate_run
 
     console = Console(stream=sys.stderr if options.json else sys.stdout)
-    figures, samples, epoch = evaluate_run(run, options.split, options.checkpoint, trust_from(options.trust), console)
+    figures, samples, epoch = evaluate_run(run, options.split, options.checkpoint, trust_from(options), console)
     if options.json:
         record = {"run": str(run.path), "split": options.split, "checkpoint": options.checkpoint, "epoch": epoch}
         print(json.dumps({**record, "samples": samples, "metrics": figures}, indent=2))

@@ -34,7 +34,7 @@ def main(args: Sequence[str]) -> int:
     from runner.deploy.export import export
     from runner.deploy.trained import open_trained
 
-    trained = open_trained(run, options.checkpoint, trust_from(options.trust), device="cpu")
+    trained = open_trained(run, options.checkpoint, trust_from(options), device="cpu")
     path = options.output
     if path is None:
         path = run.path / "export" / f"model{FORMATS[options.format]}"

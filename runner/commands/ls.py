@@ -46,6 +46,7 @@ def main(args: Sequence[str]) -> int:
     from runner.report import ls
     from runner.report.facts import FIELDS, Facts
     from runner.report.layout import terminal_width
+    from runner.report.queued import jobs_of
     from runner.report.runs import Entry, entries, find
     from runner.report.where import parse
 
@@ -64,12 +65,13 @@ def main(args: Sequence[str]) -> int:
     found = found[: options.n]
     named = [*([] if condition is None else condition.names), *([options.sort] if options.sort else [])]
     more = [name for name in dict.fromkeys(named) if name not in FIELDS]
+    jobs = {} if options.csv else jobs_of(found)
     if options.json:
-        print(json.dumps([ls.record(entry) for entry in found], indent=2))
+        print(json.dumps([ls.record(entry, jobs.get(entry.path, ())) for entry in found], indent=2))
     elif options.csv:
         print(ls.as_csv(found, [name for name in more if "/" not in name]), end="")
     elif found:
-        print(ls.table(found, more, terminal_width()))
+        print(ls.table(found, more, terminal_width(), jobs))
     else:
         print(f"there are no runs below {folder}" + ("" if is_empty else " for which this holds"))
     return 0

@@ -45,7 +45,7 @@ def main(args: Sequence[str]) -> int:
     from runner.tracking.console import Console
 
     console = Console()
-    trained = open_trained(run, options.checkpoint, trust_from(options.trust), options.device)
+    trained = open_trained(run, options.checkpoint, trust_from(options), options.device)
     console.note(f"model    {run.path}, {options.checkpoint} checkpoint, epoch {trained.epoch}")
     console.note(f"device   {trained.device.describe()}")
     outcome = predict(trained, options.inputs, options.output, options.batch_size, console)

@@ -45,7 +45,7 @@ def main(args: Sequence[str]) -> int:
     console.note(f"runs     {len(comparison.rows)}")
     examples: Examples | str = "not asked for (--no-examples)"
     if not options.no_examples:
-        examples = _examples(comparison, trust_from(options.trust), console)
+        examples = _examples(comparison, trust_from(options), console)
     page = render(entries, comparison, examples, out).encode()
     try:
         write_atomic(out, page, durable=False)

@@ -36,7 +36,7 @@ def _reproduce(args: Sequence[str], meeting: "Meeting | None") -> int:
     from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
 
     require_complete(old)
-    trust = trust_from(options.trust)
+    trust = trust_from(options)
     trust.check(old.config(), old.path)
     frozen(old)
     stop = StopRequest()

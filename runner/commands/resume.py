@@ -43,7 +43,7 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
         from runner.launch.resume import resume_sweep
 
         require_one(meeting, "a sweep")
-        return resume_sweep(SweepDirectory(options.dir), options.overrides, trust_from(options.trust))
+        return resume_sweep(SweepDirectory(options.dir), options.overrides, trust_from(options))
     run = RunDirectory.open(options.dir)
 
     from runner.config.amend import amend, amended
@@ -67,4 +67,4 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
 
     stop = StopRequest()
     with stop.listening(*SCHEDULER_SIGNALS):
-        return execute_here(run, trust_from(options.trust), stop, change, meeting=meeting)
+        return execute_here(run, trust_from(options), stop, change, meeting=meeting)

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.paths import Places
 from runner.config.search import CONFIG_NAME, search_path
+from runner.config.shorthand import shortened, written_out
 
 # A sweep over values, up to the end of the first: model=mlp,unet
 _FIRST_TRIAL = re.compile(r"([^=]+=[^,\[{('\"]+),.*")
@@ -48,6 +49,11 @@ class OverrideCompletion:
         except (HydraException, OmegaConfBaseException):
             found = self._candidates(word, ()) if typed else []
         return sorted(set(found) - {word})
+
+    def of_launching(self, word: str, typed: Sequence[str]) -> list[str]:
+        """The same for a setting of a launcher or sweeper by its short name, such as ``launcher.time``."""
+        found = self.of(written_out([word])[0], written_out(typed))
+        return [shortened(name) for name in found if not name.endswith(("._target_=", "=basic"))]
 
     def _candidates(self, word: str, typed: Sequence[str]) -> list[str]:
         groups, is_option = self._hydra._query_config_groups(word, CONFIG_NAME, list(typed))

@@ -1,13 +1,14 @@
-"""The flags of ``runner train``: those of Hydra that mean something here."""
+"""The flags of ``runner train`` and ``runner submit``: those of Hydra that mean something here."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 from runner.config.catalogue import default_keys
 from runner.config.paths import Places, shipped_conf
-from runner.config.shorthand import is_of_sweeps, written_out
+from runner.config.shorthand import is_of_sweeps, shortened, written_out
 from runner.errors import UserError, nearest
 
 
@@ -33,46 +34,45 @@ class Flags:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"runner train: {message}", fix="runner train --help")
+        raise UserError(f"{self.prog}: {message}", fix=f"{self.prog} --help")
 
 
-def parse(args: Sequence[str]) -> Flags:
+def parse(args: Sequence[str], command: str = "train") -> Flags:
     """Take a command line apart.
+
+    Args:
+        args: What follows the command.
+        command: ``train``, or ``submit``: then settings of the launcher are about one run.
 
     Raises:
         UserError: For a flag that does not exist, lacks its value, or means nothing without another.
     """
-    parser = _Parser(prog="runner train", add_help=False, allow_abbrev=False)
+    prog = f"runner {command}"
+    parser = _Parser(prog=prog, add_help=False, allow_abbrev=False)
     parser.add_argument("--multirun", "-m", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--config-dir", "-cd")
-    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
-    parser.add_argument("--resolve", action="store_true")
-    parser.add_argument("--package", "-p")
-    parser.add_argument(
-        "--info",
-        "-i",
-        nargs="?",
-        const="all",
-        choices=["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"],
-    )
-    parser.add_argument("--hydra-help", action="store_true")
+    parser.set_defaults(cfg=None, resolve=False, package=None, info=None, hydra_help=False)
+    if command == "train":
+        _add_showing(parser)
     found, others = parser.parse_known_args(list(args))
     overrides = written_out([word for word in others if not word.startswith("-")])
     unknown = [word for word in others if word.startswith("-")]
     if unknown:
         flags = [option for action in parser._actions for option in action.option_strings]
-        raise _unknown_flag(unknown[0], others[others.index(unknown[0]) + 1 :], flags)
+        raise _unknown_flag(prog, unknown[0], others[others.index(unknown[0]) + 1 :], flags)
     for name, value in (("--resolve", found.resolve), ("--package", found.package)):
         if value and not found.cfg:
+            raise UserError(f"{prog}: {name} says how --cfg prints, and there is no --cfg", fix=f"--cfg job {name}")
+    if command == "submit":
+        _require_one_run(found.multirun, overrides)
+    else:
+        alone = next((word for word in overrides if is_of_sweeps(word) and not found.multirun), None)
+        if alone or (found.dry_run and not found.multirun):
             raise UserError(
-                f"runner train: {name} says how --cfg prints, and there is no --cfg", fix=f"--cfg job {name}"
+                f"{shortened(alone or '--dry-run')} is about a sweep, and one run is asked for",
+                fix="runner train -m KEY=VALUE,VALUE; runner submit sends one run to a cluster",
             )
-    alone = next((word for word in overrides if is_of_sweeps(word) and not found.multirun), None)
-    if alone or (found.dry_run and not found.multirun):
-        raise UserError(
-            f"{alone or '--dry-run'} is about a sweep, and one run is asked for", fix="runner train -m KEY=VALUE,VALUE"
-        )
     return Flags(
         overrides=overrides,
         multirun=found.multirun,
@@ -86,18 +86,45 @@ def parse(args: Sequence[str]) -> Flags:
     )
 
 
-def _unknown_flag(flag: str, after: Sequence[str], flags: Sequence[str]) -> UserError:
+_SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--resolve", "--package", "-p")
+
+
+def _add_showing(parser: argparse.ArgumentParser) -> None:
+    """The flags that show how the configuration is put together."""
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("--package", "-p")
+    parser.add_argument(
+        "--info",
+        "-i",
+        nargs="?",
+        const="all",
+        choices=["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"],
+    )
+    parser.add_argument("--hydra-help", action="store_true")
+
+
+def _require_one_run(multirun: bool, overrides: Sequence[str]) -> None:
+    of_sweeper = next((word for word in overrides if re.match(r"[+~]*hydra[./]sweeper\b", word)), None)
+    if multirun or of_sweeper:
+        raise UserError(
+            f"{shortened(of_sweeper or '-m')} is about a sweep, and runner submit sends one run",
+            fix="runner train -m launcher=slurm KEY=VALUE,VALUE",
+        )
+
+
+def _unknown_flag(prog: str, flag: str, after: Sequence[str], flags: Sequence[str]) -> UserError:
     """What to say of a flag that does not exist: as a rule it is a setting, which other programs take as a flag."""
     name, _, value = flag.lstrip("-").partition("=")
     key = key_called(name)
+    if key is None and prog != "runner train" and flag.partition("=")[0] in _SHOWING:
+        return UserError(f"{prog}: there is no flag {flag}", fix=f"runner train {flag} shows the same configuration")
     if key is None:
-        return UserError(
-            f"runner train: there is no flag {flag}", nearest=nearest(flag, flags), fix="runner train --help"
-        )
+        return UserError(f"{prog}: there is no flag {flag}", nearest=nearest(flag, flags), fix=f"{prog} --help")
     if not value and after and not after[0].startswith("-") and "=" not in after[0]:
         value = after[0]
     return UserError(
-        f"runner train: there is no flag {flag}: settings are typed as KEY=VALUE", fix=f"{key}={value or 'VALUE'}"
+        f"{prog}: there is no flag {flag}: settings are typed as KEY=VALUE", fix=f"{key}={value or 'VALUE'}"
     )
 
 

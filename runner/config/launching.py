@@ -13,8 +13,8 @@ from runner.config.check import mistakes
 from runner.config.compose import Composer
 from runner.config.origin import Origin
 from runner.config.search import CONFIG_NAME
-from runner.config.sections.launching import Launching, OfHydra
-from runner.config.shorthand import is_of_sweeps
+from runner.config.sections.launching import Launching, OfHydra, SlurmLauncher
+from runner.config.shorthand import is_of_sweeps, shortened
 from runner.config.typed import read
 from runner.errors import UserError, UserErrors, nearest
 
@@ -36,10 +36,12 @@ def launching(composer: Composer, typed: Sequence[str]) -> Launching:
         composed = composer.loader.load_configuration(CONFIG_NAME, overrides=list(typed), run_mode=RunMode.MULTIRUN)
         found = OmegaConf.to_container(composed.hydra, resolve=False)
     except (HydraException, OmegaConfBaseException) as error:
-        overrides, unreadable = read(typed)
-        wrong = UserErrors(unreadable) if unreadable else _wrong_option(composer, about_sweeps)
-        fixed = [text for text, override in overrides.items() if not override.is_sweep_override()]
-        raise wrong or composer.explained(fixed, error) from None
+        overrides, errors = read(typed)
+        if not errors:
+            wrong_option = _wrong_option(composer, about_sweeps)
+            fixed = [text for text, override in overrides.items() if not override.is_sweep_override()]
+            errors = [wrong_option] if wrong_option else list(composer.explained(fixed, error).errors)
+        raise UserErrors([one.reworded(shortened) for one in errors]) from None
     assert isinstance(found, dict)
     settings = {"hydra": {key: found[key] for key in ("launcher", "sweeper")}}
     errors = _foreign(settings["hydra"], composer)
@@ -47,12 +49,33 @@ def launching(composer: Composer, typed: Sequence[str]) -> Launching:
         by_key = {text.partition("=")[0].lstrip("+~"): text for text in about_sweeps}
         errors = mistakes(settings, Origin(composer.places, {}, by_key), OfHydra)
     if errors:
-        raise UserErrors(errors)
+        raise UserErrors([one.reworded(shortened) for one in errors])
     return OfHydra.model_validate(settings).hydra
 
 
-def _options(composer: Composer, group: str) -> list[str]:
-    """The launchers or sweepers that this program brings."""
+def slurm_launcher(composer: Composer, typed: Sequence[str]) -> SlurmLauncher:
+    """The settings of a job: those of ``launcher=slurm``, unless another launcher for Slurm is chosen.
+
+    Args:
+        composer: Of the command.
+        typed: All overrides, those of the run too.
+
+    Raises:
+        UserErrors: If a setting is wrong, or what was chosen does not submit to Slurm.
+    """
+    chosen = next((text for text in typed if text.partition("=")[0].lstrip("+") == "hydra/launcher"), None)
+    found = launching(composer, typed if chosen else ["hydra/launcher=slurm", *typed]).launcher
+    if not isinstance(found, SlurmLauncher):
+        raise UserError(
+            f"{shortened(chosen or '')} does not submit to Slurm",
+            expected="slurm, or a launcher of your own with `defaults: [slurm]`",
+            fix="leave it out",
+        )
+    return found
+
+
+def options(composer: Composer, group: str) -> list[str]:
+    """The names of all launchers, or of all sweepers: ``group`` is one of the two."""
     found = composer.loader.get_group_options(f"hydra/{group}", ObjectType.CONFIG, CONFIG_NAME)
     return [option for option in found if option != "basic"]
 
@@ -61,11 +84,11 @@ def _wrong_option(composer: Composer, about_sweeps: Sequence[str]) -> UserError 
     for text in about_sweeps:
         key, _, option = text.partition("=")
         group = key.lstrip("+~").removeprefix("hydra/")
-        if group in ("launcher", "sweeper") and option not in (options := _options(composer, group)):
-            close = nearest(option, options)
+        if group in ("launcher", "sweeper") and option not in (known := options(composer, group)):
+            close = nearest(option, known)
             return UserError(
                 f"{text}: there is no such {group}",
-                expected=", ".join(options),
+                expected=", ".join(known),
                 nearest=close,
                 fix=f"{group}={close}" if close else None,
             )
@@ -77,7 +100,7 @@ def _foreign(settings: Mapping[str, Any], composer: Composer) -> list[UserError]
     return [
         UserError(
             f"hydra.{group}._target_: {node.get('_target_')} does not know the run directories of this program",
-            expected=f"one of {', '.join(_options(composer, group))}",
+            expected=f"one of {', '.join(options(composer, group))}",
             fix=f"{group}={'local' if group == 'launcher' else 'grid'}",
         )
         for group, node in settings.items()

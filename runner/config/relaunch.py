@@ -1,25 +1,27 @@
-"""Changing how a sweep is run before it is resumed; what is run stays as it was frozen."""
+"""Changing how runs are launched before they are launched again; what is run stays as it was frozen."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runner import yaml_text
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
 from runner.config.check import mistakes
 from runner.config.origin import Origin
 from runner.config.paths import Places, shipped_conf
-from runner.config.sections.launching import AnyLauncher, OfHydra
-from runner.config.shorthand import written_out
+from runner.config.sections.launching import AnyLauncher, LauncherOfHydra
+from runner.config.shorthand import shortened, written_out
+from runner.config.typed import QUOTING, first_line
 from runner.errors import UserError, UserErrors
 
 _PREFIX = "hydra.launcher."
 
 
-def relaunching(record: Mapping[str, Any], sweeper: Mapping[str, Any], overrides: Sequence[str]) -> AnyLauncher:
-    """The settings of the launcher that a sweep was run with, with some of them changed.
+def relaunching(record: Mapping[str, Any], overrides: Sequence[str]) -> AnyLauncher:
+    """The settings of a launcher, with some of them changed.
 
     Args:
-        record: Of the launcher, as the sweep's record has it.
-        sweeper: Likewise; it cannot be changed.
+        record: The settings, as they were recorded.
         overrides: What was typed, such as ``n_jobs=4``.
 
     Raises:
@@ -28,17 +30,20 @@ def relaunching(record: Mapping[str, Any], sweeper: Mapping[str, Any], overrides
     settings = dict(record)
     typed = {}
     for text, long in zip(overrides, written_out(overrides), strict=True):
-        key, equals, value = long.partition("=")
+        key, equals, _ = long.partition("=")
         if not key.startswith(_PREFIX) or not equals:
             raise UserError(
                 f"{text}: the runs of a sweep are frozen, and only how they are run can change",
                 expected=", ".join(f"launcher.{name}" for name in record if name != "_target_"),
                 fix="runner resume RUN changes what may change of one run",
             )
-        settings[key.removeprefix(_PREFIX)] = yaml_text.load(value)
+        try:  # not as YAML, for which 10:00:00 is a number
+            settings[key.removeprefix(_PREFIX)] = OverridesParser.create().parse_override(long).value()
+        except HydraException as error:
+            raise UserError(f"{text} cannot be read: {first_line(error)}", fix=QUOTING) from None
         typed[key] = text
-    node = {"hydra": {"launcher": settings, "sweeper": dict(sweeper)}}
-    errors = mistakes(node, Origin(Places((shipped_conf(),), ()), {}, typed), OfHydra)
+    node = {"hydra": {"launcher": settings}}
+    errors = mistakes(node, Origin(Places((shipped_conf(),), ()), {}, typed), LauncherOfHydra)
     if errors:
-        raise UserErrors(errors)
-    return OfHydra.model_validate(node).hydra.launcher
+        raise UserErrors([error.reworded(shortened) for error in errors])
+    return LauncherOfHydra.model_validate(node).hydra.launcher

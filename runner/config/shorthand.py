@@ -30,6 +30,11 @@ def _written_out(word: str) -> str:
     return f"{match['sign']}{long}{after}"
 
 
+def shortened(text: str) -> str:
+    """A text with the names as they are typed: ``launcher.time`` in place of ``hydra.launcher.time``."""
+    return re.sub(r"\bhydra[./](?=(launcher|sweeper)\b)", "", text)
+
+
 def is_of_sweeps(word: str) -> bool:
     """Whether an override, written out, is about how a sweep is made or run."""
     return bool(re.match(r"[+~]*hydra[./](launcher|sweeper)\b", word))

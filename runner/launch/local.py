@@ -31,7 +31,7 @@ def share_out(n_jobs: int | Literal["auto"], num_runs: int, devices: Sequence[Ma
     return divide(n_jobs, num_runs, devices, gpus, allowed_cpus())
 
 
-def with_threads(composed: Composed, threads: int) -> Composed:
+def with_threads(composed: Composed, threads: int | None) -> Composed:
     """The configuration of a run with its share of the processor, unless it says itself how many threads it takes.
 
     The number is frozen with the rest: sums that other numbers of threads add up differ in the last bit.

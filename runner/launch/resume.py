@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from runner.config.relaunch import relaunching
-from runner.config.sections.launching import AnyLauncher, OptunaSweeper
+from runner.config.sections.launching import LocalLauncher, OptunaSweeper
 from runner.config.shorthand import is_of_sweeps
 from runner.launch import pool
 from runner.launch.ending import conclude
@@ -28,7 +28,12 @@ def resume_sweep(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -
         UserError: If something else shall be changed, or another process runs the sweep.
     """
     record = made.record()
-    launcher = relaunching(record.launcher, record.sweeper, overrides)
+    if record.launcher["_target_"].endswith(".SlurmLauncher"):
+        from runner.launch.slurm.sweep import resume
+
+        return resume(made, overrides, trust)
+    launcher = relaunching(record.launcher, overrides)
+    assert isinstance(launcher, LocalLauncher)
     trust.make_importable()
     with RunLock(made.path):
         if record.points is None:
@@ -36,7 +41,7 @@ def resume_sweep(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -
         return _resume_grid(made, record, launcher, trust)
 
 
-def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: AnyLauncher, trust: Trust) -> int:
+def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: LocalLauncher, trust: Trust) -> int:
     waiting = [run for run in made.runs().values() if read_status(run)[0].state not in OVER]
     if not waiting:
         return _nothing_left(made, record)
@@ -50,7 +55,7 @@ def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: AnyLaunche
     return conclude(made, run_here(AllAtOnce(waiting), slots, launcher.retries, trust, view))
 
 
-def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: AnyLauncher, trust: Trust) -> int:
+def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLauncher, trust: Trust) -> int:
     from runner.config.compose import Composer
     from runner.launch.study_sweep import Question, kept_places, source
 

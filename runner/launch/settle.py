@@ -12,18 +12,19 @@ from runner.runs.status import Status
 _LINES_OF_OUTPUT = 40
 
 
-def settle(run: RunDirectory, exit_code: int, asked_to_stop: bool) -> Status:
+def settle(run: RunDirectory, exit_code: int, asked_to_stop: bool, reason: str | None = None) -> Status:
     """The status of a run whose process has ended; of one that died, the status is written here.
 
     Args:
         run: The run; no process executes it any more.
         exit_code: Of its process; a negative one is the signal that killed it.
         asked_to_stop: Whether it was to stop: then a killed process is no failure.
+        reason: What became of the process, where more is known than its exit code.
     """
     status = read_status(run)[0]
     if status.state not in ("created", "running"):
         return status
-    reason = _reason(exit_code)
+    reason = reason or _reason(exit_code)
     said = _end_of(run.output_file)
     if asked_to_stop and exit_code < 0:
         status.end("interrupted", f"{reason} before it had saved")

@@ -26,17 +26,21 @@ def freeze(composed: Composed, wanted: Path | None = None) -> RunDirectory:
         UserError: If it cannot be made; nothing is left behind.
     """
     config = composed.config
-    exactly = wanted is None and config["run_dir"] is not None
-    if exactly:
-        wanted = Path(config["run_dir"])
     return create(
-        wanted or timestamped(Path(config["output_root"]), config["name"]),
+        wanted or place_of(config),
         config,
         typed=composed.typed,
         choices=composed.choices,
         provenance=provenance.collect(["runner", *sys.argv[1:]], Path.cwd(), config["model"].get("weights")),
-        exactly=exactly,
+        exactly=wanted is None and config["run_dir"] is not None,
     )
+
+
+def place_of(config: Mapping[str, Any]) -> Path:
+    """Where the run directory of a configuration goes, if nobody else wants one there at the same instant."""
+    if config["run_dir"] is not None:
+        return Path(config["run_dir"])
+    return timestamped(Path(config["output_root"]), config["name"])
 
 
 def processes_for(config: Mapping[str, Any], meeting: "Meeting | None" = None) -> int:

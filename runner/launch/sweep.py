@@ -1,11 +1,12 @@
 """``runner train -m``: everything is checked first, then the runs get their directories and are executed."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner.config.compose import Composed, Composer
 from runner.config.launching import launching
-from runner.config.sections.launching import GridSweeper, Launching, OptunaSweeper
+from runner.config.sections.launching import GridSweeper, Launching, LocalLauncher, OptunaSweeper, SlurmLauncher
 from runner.config.shorthand import is_of_sweeps
 from runner.errors import UserError, UserErrors
 from runner.launch import pool
@@ -14,6 +15,7 @@ from runner.launch.local import run_here, share_out, with_threads
 from runner.launch.points import Point, differing, grid, values
 from runner.launch.single import freeze
 from runner.launch.slots import Slots
+from runner.launch.slurm.jobs import Jobs
 from runner.launch.view import SweepView
 from runner.launch.work import AllAtOnce
 from runner.runs.directory import timestamped
@@ -44,7 +46,8 @@ def _grid(
     sweeper: GridSweeper,
     dry_run: bool,
 ) -> int:
-    if not dry_run:
+    launcher = settings.launcher
+    if not dry_run and isinstance(launcher, LocalLauncher):
         pool.warm_up()
     points = _points(composer, of_runs, sweeper)
     composed = _compose_all(composer, points)
@@ -52,16 +55,51 @@ def _grid(
     if dry_run:
         print(_plan(points, keys))
         return 0
-    slots = share_out(settings.launcher.n_jobs, len(points), [one.config["device"] for one in composed])
+    if isinstance(launcher, SlurmLauncher):
+        return _submit(composer, typed, settings, launcher, points, composed)
+    slots = share_out(launcher.n_jobs, len(points), [one.config["device"] for one in composed])
     made = _begin(composed[0], _record(typed, settings, slots, keys, len(points), points))
-    for number, one in enumerate(composed):
-        own = values(points[number])
-        freeze(with_threads(one, slots.threads), made.place(number, [(key, own.get(key, "")) for key in keys]))
+    _freeze(made, [with_threads(one, slots.threads) for one in composed], points)
     print(f"sweep    {made.path}: {counted(len(points))}, {slots.describe()}", flush=True)
     trust, view = composer.places.trust(everything=True), SweepView(len(points), keys)
     with RunLock(made.path):
         runs = AllAtOnce(made.runs().values())
-        return conclude(made, run_here(runs, slots, settings.launcher.retries, trust, view))
+        return conclude(made, run_here(runs, slots, launcher.retries, trust, view))
+
+
+def _submit(
+    composer: Composer,
+    typed: Sequence[str],
+    settings: Launching,
+    launcher: SlurmLauncher,
+    points: list[Point],
+    composed: Sequence[Composed],
+) -> int:
+    """Make the sweep and leave it to the cluster; nothing is left behind where that refuses it."""
+    from runner.launch.slurm.client import require_slurm
+    from runner.launch.slurm.options import require_consistent
+    from runner.launch.slurm.sweep import launch
+    from runner.launch.slurm.task import typed_trust
+
+    require_consistent(launcher)
+    require_slurm()
+    made = _begin(composed[0], _record(typed, settings, None, differing(points), len(points), points))
+    try:
+        _freeze(made, [with_threads(one, launcher.cpus) for one in composed], points)
+        print(f"sweep    {made.path}: {counted(len(points))}", flush=True)
+        return launch(made, launcher, typed_trust(composer.places, [one.config for one in composed]), made.runs())
+    except Exception:
+        if Jobs.of(made.path) is None:
+            shutil.rmtree(made.path)
+        raise
+
+
+def _freeze(made: SweepDirectory, composed: Sequence[Composed], points: Sequence[Point]) -> None:
+    """Make the run directories."""
+    keys = differing(points)
+    for number, one in enumerate(composed):
+        own = values(points[number])
+        freeze(one, made.place(number, [(key, own.get(key, "")) for key in keys]))
 
 
 def _study(
@@ -74,6 +112,8 @@ def _study(
 ) -> int:
     from runner.launch.study_sweep import Question, keep_conf, source  # optuna takes a while to import
 
+    if not isinstance(settings.launcher, LocalLauncher):
+        raise UserError("sweeper=optuna does not run on Slurm yet", fix="launcher=local, or sweeper=grid")
     pool.warm_up(*(["runner.launch.study"] if sweeper.pruner != "none" else []))
     question = Question.read(composer, of_runs, sweeper)
     first = question.check()
@@ -98,7 +138,7 @@ def _study(
 def _record(
     typed: Sequence[str],
     settings: Launching,
-    slots: Slots,
+    slots: Slots | None,
     keys: list[str],
     planned: int,
     points: list[Point] | None,
@@ -109,9 +149,9 @@ def _record(
         keys=keys,
         planned=planned,
         points=points,
-        threads=slots.threads,
+        threads=slots.threads if slots else 1,
         sweeper=settings.sweeper.model_dump(by_alias=True),
-        launcher={**settings.launcher.model_dump(by_alias=True), "n_jobs": len(slots.variables)},
+        launcher=settings.launcher.model_dump(by_alias=True) | ({"n_jobs": len(slots.variables)} if slots else {}),
     )
 
 

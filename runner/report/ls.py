@@ -3,12 +3,16 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from runner.launch.slurm.queue import JobState
 from runner.report.facts import FIELDS, Facts, known_to_none
 from runner.report.layout import fits
+from runner.report.queued import told
 from runner.report.runs import Entry, Found, FoundSweep
 from runner.report.values import plain_record, shown
 from runner.report.where import no_such_name
@@ -56,10 +60,15 @@ def _rank(value: Any) -> tuple[int, Any]:
     return (0, value) if is_number else (1, str(value))
 
 
-def table(entries: Sequence[Entry], more: Sequence[str] = (), width: int | None = None) -> str:
+def table(
+    entries: Sequence[Entry],
+    more: Sequence[str] = (),
+    width: int | None = None,
+    jobs: Mapping[Path, Sequence[JobState]] = MappingProxyType({}),
+) -> str:
     """The entries as aligned lines under a header, with columns for ``more``; if ``width`` is less, two lines each."""
-    header = ["run", "state", "progress", *more, "best", "time"]
-    rows = [_row(entry, more) for entry in entries]
+    header = ["run", "state", "progress", *more, "best", "time", *(["job"] if jobs else [])]
+    rows = [_row(entry, more) + ([told(jobs.get(entry.path, ()))] if jobs else []) for entry in entries]
     lines = aligned(header, rows)
     if fits(lines, width):
         return "\n".join(lines)
@@ -70,19 +79,20 @@ def table(entries: Sequence[Entry], more: Sequence[str] = (), width: int | None 
 def _row(entry: Entry, more: Sequence[str]) -> list[str]:
     if isinstance(entry, FoundSweep):
         best, objectives = entry.best_value, entry.objectives
-        told = "-" if best is None else f"{objectives[0].metric} {number(best)}"
+        reached = "-" if best is None else f"{objectives[0].metric} {number(best)}"
         others = ["" for _ in more]
     else:
-        told = "-" if entry.status.best is None else f"{entry.status.monitor} {number(entry.status.best)}"
+        reached = "-" if entry.status.best is None else f"{entry.status.monitor} {number(entry.status.best)}"
         facts = Facts(entry)
         others = [shown(facts.value(name)) for name in more]
-    return [str(entry.path), entry.state, entry.progress(), *others, told, duration(entry.seconds())]
+    return [str(entry.path), entry.state, entry.progress(), *others, reached, duration(entry.seconds())]
 
 
-def record(entry: Entry) -> dict[str, Any]:
-    """Everything known of a run or a sweep, as plain values."""
+def record(entry: Entry, jobs: Sequence[JobState] = ()) -> dict[str, Any]:
+    """Everything known of a run or a sweep, and of its jobs in the queue, as plain values."""
+    queue = {"jobs": [asdict(job) for job in jobs]} if jobs else {}
     if isinstance(entry, Found):
-        return plain_record({"run": str(entry.path), **asdict(entry.status), "state": entry.state})
+        return plain_record({"run": str(entry.path), **asdict(entry.status), "state": entry.state, **queue})
     best = entry.best
     return plain_record(
         {
@@ -95,6 +105,7 @@ def record(entry: Entry) -> dict[str, Any]:
             "objectives": [asdict(objective) for objective in entry.objectives],
             "best": entry.best_value,
             "best_run": None if best is None else str(best.path),
+            **queue,
         }
     )
 

@@ -54,15 +54,15 @@ def digest_of(weights: Path) -> str:
         ) from error
 
 
-def surroundings(project: Path, folders: Sequence[Path] = ()) -> dict[str, Any]:
+def surroundings(project: Path | None, folders: Sequence[Path] = ()) -> dict[str, Any]:
     """The code, the packages and the machine of an execution, as far as they are known without torch.
 
     Args:
-        project: Whose git state is recorded.
+        project: Whose git state is recorded; None where the code that runs is a copy of what ``collect`` has recorded.
         folders: Where the user's code lies; that of it which has been imported is recorded.
     """
     return {
-        "git": git_state(project),
+        **({"git": git_state(project)} if project is not None else {}),
         "code": imported_code(folders),
         "python": platform.python_version(),
         "packages": packages(),
@@ -82,6 +82,7 @@ def note_execution(path: Path, facts: Mapping[str, Any]) -> list[str]:
         facts: The surroundings, and what only an execution knows: device, threads, the data's fingerprint.
     """
     record = json.loads(path.read_text())
+    facts = {"git": record.get("git"), **facts}
     before = record["executions"][-1] if record["executions"] else {**facts, "git": record["git"]}
     record["executions"].append({"started": now(), **facts})
     write_json(path, record)

@@ -168,7 +168,7 @@ def open_session(
         yield Session(run, config, parts, plan, store, Follower(parts, plan, run.checkpoints))
         return
     facts = {
-        **provenance.surroundings(Path.cwd(), trust.folders),
+        **provenance.surroundings(None if trust.code else Path.cwd(), trust.folders),
         **parts.device.facts(),
         "data": parts.splits.fingerprint,
     }

@@ -1,0 +1,78 @@
+"""Whether more will come of runs: asked by whoever follows them, or waits for them."""
+
+import contextlib
+import time
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+
+from runner.errors import UserError
+from runner.launch.slurm.client import SlurmError
+from runner.launch.slurm.jobs import Submitted, newest
+from runner.launch.slurm.queue import JobState, states
+from runner.runs.directory import RunDirectory
+from runner.runs.lock import is_held
+from runner.runs.rebuild import read_status
+from runner.runs.status import Status
+from runner.runs.sweep_directory import SweepDirectory
+
+ASK_EVERY_S = 15.0
+"""How often Slurm is asked at the most: a cluster has many users."""
+_ENDED = ("completed", "pruned", "failed")
+
+
+class Watch:
+    """Looks at the runs of a directory from time to time: at their status, and at the queue where they have jobs.
+
+    Args:
+        directory: Of a run or a sweep.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._jobs: dict[Path, Submitted] = {}
+        self._known: dict[str, JobState] = {}
+        self._due = 0.0
+
+    def runs(self) -> list[RunDirectory]:
+        """Those that are there."""
+        if SweepDirectory.is_one(self._directory):
+            return list(SweepDirectory(self._directory).runs().values())
+        return [RunDirectory(self._directory)]
+
+    def is_over(self) -> bool:
+        """Whether none of the runs is executed, or will be as things stand."""
+        unfinished = self.unfinished()
+        if not unfinished:
+            return True
+        if any(is_held(folder) for folder in [self._directory, *(run.path for run in unfinished)]):
+            return False
+        self._ask([run.path for run in unfinished])
+        return not any(state is not None and not state.is_over for run in unfinished for state in [self.job(run)])
+
+    def unfinished(self) -> list[RunDirectory]:
+        """The runs that have not come to an end, or were submitted again after that."""
+        runs = self.runs()
+        jobs = newest(run.path for run in runs)
+        return [run for run in runs if not _is_finished(read_status(run)[0], jobs.get(run.path))]
+
+    def job(self, run: RunDirectory) -> JobState | None:
+        """How the job of a run was when Slurm was last asked; None where it has none, or Slurm did not know it."""
+        job = self._jobs.get(run.path)
+        return self._known.get(job.name) if job else None
+
+    def _ask(self, runs: Collection[Path]) -> None:
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + ASK_EVERY_S
+        self._jobs = newest(runs)
+        with contextlib.suppress(SlurmError, UserError):  # it is busy; what it said before is the best guess
+            self._known = states(job.name for job in self._jobs.values())
+
+
+def _is_finished(status: Status, job: Submitted | None) -> bool:
+    if status.state not in _ENDED:
+        return False
+    if job is None or status.ended is None:
+        return True
+    return datetime.fromisoformat(job.submitted) <= datetime.fromisoformat(status.ended)

@@ -1,0 +1,30 @@
+"""What the queue of Slurm says of runs and sweeps that are listed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.launch.slurm.queue import JobState, of_runs
+from runner.report.runs import Entry, runs_of
+
+
+def jobs_of(entries: Sequence[Entry]) -> dict[Path, list[JobState]]:
+    """The jobs of runs that are not over, by the directory of the run or the sweep; Slurm is asked once, or not at all.
+
+    Args:
+        entries: Runs and sweeps, of which those without such a job are left out.
+    """
+    found = of_runs({run.path: run.state for run in runs_of(entries)})
+    by_entry = {
+        entry.path: [found[run.path] for run in runs_of([entry]) if run.path in found] for entry in entries if found
+    }
+    return {path: jobs for path, jobs in by_entry.items() if jobs}
+
+
+def told(jobs: Sequence[JobState]) -> str:
+    """In words: ``7 running on node3``, or of several ``8: 2 running, 5 pending (Priority)``; nothing of none."""
+    if len(jobs) < 2:
+        return "".join(f"{job.name} {job.told()}" for job in jobs)
+    ids = dict.fromkeys(job.name.partition("_")[0] for job in jobs)
+    counts = Counter(job.in_short() for job in jobs)
+    return f"{', '.join(ids)}: {', '.join(f'{count} {how}' for how, count in counts.items())}"
