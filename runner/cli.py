@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "runs as one page of curves, tables and pictures, for a browser",
     "board": "TensorBoard on a run or a sweep",
     "logs": "what a run printed, wherever it runs (-f follows it)",
+    "work": "train trials of a study, as its jobs do",
     "cancel": "take the jobs of a run or a sweep out of the queue of Slurm",
 }
 

@@ -29,9 +29,13 @@ def resume_sweep(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -
     """
     record = made.record()
     if record.launcher["_target_"].endswith(".SlurmLauncher"):
-        from runner.launch.slurm.sweep import resume
+        if record.points is None:
+            from runner.launch.slurm import study
 
-        return resume(made, overrides, trust)
+            return study.resume(made, overrides, trust)
+        from runner.launch.slurm import sweep
+
+        return sweep.resume(made, overrides, trust)
     launcher = relaunching(record.launcher, overrides)
     assert isinstance(launcher, LocalLauncher)
     trust.make_importable()
@@ -66,7 +70,7 @@ def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLaun
     if left <= 0:
         return _nothing_left(made, record)
     pool.warm_up(*(["runner.launch.study"] if settings.pruner != "none" else []))
-    first = question.check()
+    first = question.check()[0]
     trust.check(first.config)
     slots = share_out(launcher.n_jobs, left, [first.config["device"]])
     print(f"resume   {made.path}: {left} of {record.planned} runs are left, {slots.describe()}", flush=True)

@@ -26,6 +26,7 @@ from runner.config.sections.launching import Objective, OptunaSweeper
 from runner.errors import UserError
 
 _NAME = "sweep"
+_WORKER = "worker"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -60,8 +61,12 @@ class Study:
             load_if_exists=True,
         )
 
-    def ask(self) -> FrozenTrial | None:
-        """A new trial with its ``params``; None when the study has as many as it is to have."""
+    def ask(self, worker: int | None = None) -> FrozenTrial | None:
+        """A new trial with its ``params``; None when the study has as many as it is to have.
+
+        Args:
+            worker: The number of whoever asks, where several work on the study.
+        """
         so_far = len(self._study.get_trials(deepcopy=False))
         if so_far >= self.planned:
             return None
@@ -72,16 +77,27 @@ class Study:
         if trial.number >= self.planned:  # another process has asked for the last one at the same time
             self.fail(trial.number)
             return None
+        if worker is not None:
+            trial.set_user_attr(_WORKER, worker)
         return self.trial(trial.number)
 
     def trial(self, number: int) -> FrozenTrial:
         """A trial by its number."""
         return self._study.get_trials(deepcopy=False)[number]
 
-    def unfinished(self) -> list[int]:
-        """The trials that were asked for and not told of."""
+    def unfinished(self) -> dict[int, int | None]:
+        """The trials that were asked for and not told of, each with the number of the worker that goes on with it."""
         asked = self._study.get_trials(deepcopy=False)[: self.planned]
-        return [trial.number for trial in asked if trial.state == TrialState.RUNNING]
+        return {trial.number: trial.user_attrs.get(_WORKER) for trial in asked if trial.state == TrialState.RUNNING}
+
+    def left(self) -> int:
+        """How many trials are still to be told of, those included that nobody has asked for yet."""
+        asked = self._study.get_trials(deepcopy=False)[: self.planned]
+        return self.planned - sum(trial.state.is_finished() for trial in asked)
+
+    def give(self, number: int, worker: int) -> None:
+        """Have a worker go on with a trial that another one has left."""
+        Trial(self._study, self.trial(number)._trial_id).set_user_attr(_WORKER, worker)
 
     def tell(self, number: int, values: Sequence[float]) -> None:
         """What a trial came to; numbers that are not finite are a failure."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optuna.distributions import BaseDistribution
+
 from runner.config.compose import Composed, Composer
 from runner.config.paths import Places
 from runner.config.sections.launching import Objective, OptunaSweeper
@@ -54,18 +56,30 @@ class Question:
         return cls(settings, found, fixed, composer)
 
     @property
+    def num_trials(self) -> int:
+        """How many trials there are when all are complete."""
+        return planned(self.settings, self._distributions)
+
+    @property
     def num_runs(self) -> int:
-        """How many runs there are when all trials are complete."""
-        distributions = {key: space.distribution for key, space in self.spaces.items()}
-        return planned(self.settings, distributions) * (self.settings.seeds or 1)
+        """How many runs they are."""
+        return self.num_trials * (self.settings.seeds or 1)
+
+    @property
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        return {key: space.distribution for key, space in self.spaces.items()}
+
+    def study(self, made: SweepDirectory, objectives: Sequence[Objective]) -> Study:
+        """The study of a sweep that asks this."""
+        return Study(made.journal, self.settings, objectives, self._distributions)
 
     @property
     def keys(self) -> list[str]:
         """What differs between the runs."""
         return [*self.spaces, *(["seed"] if self.settings.seeds is not None else [])]
 
-    def check(self) -> Composed:
-        """Compose a run at every end of every range and for every option; the first of them.
+    def check(self) -> list[Composed]:
+        """Compose a run at every end of every range and for every option.
 
         Raises:
             UserErrors: With every mistake that shows there.
@@ -82,7 +96,7 @@ class Question:
                     errors = {error.what: error for error in found.errors} | errors  # each once, as it was seen first
         if errors:
             raise UserErrors(list(errors.values()))
-        return composed[0]
+        return composed
 
     def objectives(self, config: Mapping[str, Any]) -> list[Objective]:
         """What is optimised, with the directions.
@@ -126,15 +140,15 @@ def source(
     objectives: Sequence[Objective],
     with_threads: Callable[[Composed], Composed],
     say: Callable[[str], None],
+    worker: int | None = None,
 ) -> Trials:
     """The runs of a study, from its journal on."""
-    distributions = {key: space.distribution for key, space in question.spaces.items()}
-    study = Study(made.journal, question.settings, objectives, distributions)
+    study = question.study(made, objectives)
 
     def compose(point: Sequence[str]) -> Composed:
         return with_threads(question.composer.compose(point))
 
-    return Trials(made, study, question.settings, objectives, question.spaces, compose, question.fixed, say)
+    return Trials(made, study, question.settings, objectives, question.spaces, compose, question.fixed, say, worker)
 
 
 def keep_conf(made: SweepDirectory, places: Places) -> None:

@@ -1,12 +1,21 @@
 """``runner train -m``: everything is checked first, then the runs get their directories and are executed."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.config.compose import Composed, Composer
 from runner.config.launching import launching
-from runner.config.sections.launching import GridSweeper, Launching, LocalLauncher, OptunaSweeper, SlurmLauncher
+from runner.config.sections.launching import (
+    GridSweeper,
+    Launching,
+    LocalLauncher,
+    Objective,
+    OptunaSweeper,
+    SlurmLauncher,
+)
 from runner.config.shorthand import is_of_sweeps
 from runner.errors import UserError, UserErrors
 from runner.launch import pool
@@ -23,6 +32,9 @@ from runner.runs.lock import RunLock
 from runner.runs.status import now
 from runner.runs.sweep_directory import SweepDirectory, SweepRecord
 from runner.tracking.formatting import counted, table
+
+if TYPE_CHECKING:
+    from runner.launch.study_sweep import Question
 
 
 def sweep(composer: Composer, typed: Sequence[str], dry_run: bool) -> int:
@@ -76,18 +88,30 @@ def _submit(
     composed: Sequence[Composed],
 ) -> int:
     """Make the sweep and leave it to the cluster; nothing is left behind where that refuses it."""
-    from runner.launch.slurm.client import require_slurm
-    from runner.launch.slurm.options import require_consistent
     from runner.launch.slurm.sweep import launch
     from runner.launch.slurm.task import typed_trust
 
-    require_consistent(launcher)
-    require_slurm()
+    _require_cluster(launcher)
     made = _begin(composed[0], _record(typed, settings, None, differing(points), len(points), points))
-    try:
+    with _removed_unless_submitted(made):
         _freeze(made, [with_threads(one, launcher.cpus) for one in composed], points)
         print(f"sweep    {made.path}: {counted(len(points))}", flush=True)
         return launch(made, launcher, typed_trust(composer.places, [one.config for one in composed]), made.runs())
+
+
+def _require_cluster(launcher: SlurmLauncher) -> None:
+    """Make sure that jobs with these settings can be submitted from here."""
+    from runner.launch.slurm.client import require_slurm
+    from runner.launch.slurm.options import require_consistent
+
+    require_consistent(launcher)
+    require_slurm()
+
+
+@contextmanager
+def _removed_unless_submitted(made: SweepDirectory) -> Iterator[None]:
+    try:
+        yield
     except Exception:
         if Jobs.of(made.path) is None:
             shutil.rmtree(made.path)
@@ -110,29 +134,67 @@ def _study(
     sweeper: OptunaSweeper,
     dry_run: bool,
 ) -> int:
-    from runner.launch.study_sweep import Question, keep_conf, source  # optuna takes a while to import
+    from runner.launch.study_sweep import Question, source  # optuna takes a while to import
 
-    if not isinstance(settings.launcher, LocalLauncher):
-        raise UserError("sweeper=optuna does not run on Slurm yet", fix="launcher=local, or sweeper=grid")
     pool.warm_up(*(["runner.launch.study"] if sweeper.pruner != "none" else []))
     question = Question.read(composer, of_runs, sweeper)
-    first = question.check()
+    edges = question.check()
+    first = edges[0]
     _refuse_run_dir(first)
     objectives = question.objectives(first.config)
     if dry_run:
         print(f"{question.describe()}; nothing was started (--dry-run)")
         return 0
+    if isinstance(settings.launcher, SlurmLauncher):
+        return _submit_study(composer, typed, settings, settings.launcher, question, objectives, edges)
     slots = share_out(settings.launcher.n_jobs, question.num_runs, [first.config["device"]])
-    record = _record(typed, settings, slots, question.keys, question.num_runs, None)
-    record.sweeper["objectives"] = [objective.model_dump() for objective in objectives]
-    made = _begin(first, record)
-    keep_conf(made, composer.places)
+    made = _begin_study(composer, typed, settings, slots, question, objectives, first)
     print(f"sweep    {made.path}: {counted(question.num_runs)}, {slots.describe()}", flush=True)
     view = SweepView(question.num_runs, question.keys)
     trust = composer.places.trust(everything=True)
     with RunLock(made.path):
         trials = source(made, question, objectives, lambda one: with_threads(one, slots.threads), view.say)
         return conclude(made, run_here(trials, slots, settings.launcher.retries, trust, view))
+
+
+def _submit_study(
+    composer: Composer,
+    typed: Sequence[str],
+    settings: Launching,
+    launcher: SlurmLauncher,
+    question: "Question",
+    objectives: Sequence[Objective],
+    edges: Sequence[Composed],
+) -> int:
+    """Make the sweep and leave it to the cluster; nothing is left behind where that refuses it."""
+    from runner.launch.slurm.study import launch
+    from runner.launch.slurm.task import typed_trust
+
+    _require_cluster(launcher)
+    made = _begin_study(composer, typed, settings, None, question, objectives, edges[0])
+    with _removed_unless_submitted(made):
+        print(f"sweep    {made.path}: {counted(question.num_runs)}", flush=True)
+        trust = typed_trust(composer.places, [one.config for one in edges])
+        return launch(made, launcher, trust, question.num_trials)
+
+
+def _begin_study(
+    composer: Composer,
+    typed: Sequence[str],
+    settings: Launching,
+    slots: Slots | None,
+    question: "Question",
+    objectives: Sequence[Objective],
+    first: Composed,
+) -> SweepDirectory:
+    """The sweep directory of a study, with the files from which its points are composed."""
+    from runner.launch.study_sweep import keep_conf
+
+    record = _record(typed, settings, slots, question.keys, question.num_runs, None)
+    record.sweeper["objectives"] = [objective.model_dump() for objective in objectives]
+    made = _begin(first, record)
+    keep_conf(made, composer.places)
+    return made
 
 
 def _record(

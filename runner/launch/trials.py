@@ -36,6 +36,8 @@ class Trials:
         compose: Gives the configuration of overrides, with the threads of a run in it.
         fixed: The overrides that all runs have.
         say: Told in a line what could not be run.
+        worker: The number of this process where several work on the study: of the trials that were interrupted, it goes
+            on with its own. None: with all.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Trials:
         compose: Callable[[Sequence[str]], Composed],
         fixed: Sequence[str],
         say: Callable[[str], None],
+        worker: int | None = None,
     ) -> None:
         self._made = made
         self._study = study
@@ -58,7 +61,8 @@ class Trials:
         self._fixed = fixed
         self._say = say
         self._num_seeds = settings.seeds or 1
-        self._to_adopt = study.unfinished()
+        self._worker = worker
+        self._to_adopt = [trial for trial, owner in study.unfinished().items() if worker in (None, owner)]
         self._ready: list[RunDirectory] = []
 
     def more(self) -> Sequence[RunDirectory]:
@@ -66,7 +70,7 @@ class Trials:
         ready, self._ready = self._ready, []
         while not ready and self._to_adopt:
             ready = self._adopted(self._to_adopt.pop(0))
-        while not ready and (trial := self._study.ask()) is not None:
+        while not ready and (trial := self._study.ask(self._worker)) is not None:
             ready = self._frozen(trial.number, self._first_seeds)
         return ready
 

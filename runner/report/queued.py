@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.launch.slurm.queue import JobState, of_runs
-from runner.report.runs import Entry, runs_of
+from runner.launch.slurm.queue import JobState, of_directories
+from runner.report.runs import OVER, Entry, FoundSweep, runs_of
 
 
 def jobs_of(entries: Sequence[Entry]) -> dict[Path, list[JobState]]:
@@ -14,11 +14,14 @@ def jobs_of(entries: Sequence[Entry]) -> dict[Path, list[JobState]]:
     Args:
         entries: Runs and sweeps, of which those without such a job are left out.
     """
-    found = of_runs({run.path: run.state for run in runs_of(entries)})
+    sweeps = [entry.path for entry in entries if isinstance(entry, FoundSweep) and entry.state not in OVER]
+    found, workers = of_directories({run.path: run.state for run in runs_of(entries)}, sweeps)
     by_entry = {
-        entry.path: [found[run.path] for run in runs_of([entry]) if run.path in found] for entry in entries if found
+        entry.path: {job.name: job for job in workers.get(entry.path, ())}
+        | {found[run.path].name: found[run.path] for run in runs_of([entry]) if run.path in found}
+        for entry in entries
     }
-    return {path: jobs for path, jobs in by_entry.items() if jobs}
+    return {path: list(jobs.values()) for path, jobs in by_entry.items() if jobs}
 
 
 def told(jobs: Sequence[JobState]) -> str:

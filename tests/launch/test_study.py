@@ -95,7 +95,18 @@ def test_trials_that_nobody_told_of_are_known_to_the_next_process(open_study) ->
     for _ in range(3):
         study.ask()
     study.tell(1, [0.5])
-    assert open_study().unfinished() == [0, 2]
+    assert open_study().unfinished() == {0: None, 2: None}
+    assert open_study().left() == 11
+
+
+def test_of_several_workers_each_goes_on_with_its_own_trials_until_they_are_given_to_another(open_study) -> None:
+    study = open_study()
+    for worker in (1, 0, 1):
+        study.ask(worker)
+    study.tell(0, [0.5])
+    assert open_study().unfinished() == {1: 0, 2: 1}
+    study.give(2, 0)
+    assert open_study().unfinished() == {1: 0, 2: 0}
 
 
 @pytest.mark.parametrize("worthless", [float("nan"), float("inf")])

@@ -8,7 +8,7 @@ from pretended import FakeSlurm, make_sweep
 
 from runner.cli import main
 from runner.launch.slurm.jobs import Job, Jobs
-from runner.launch.slurm.queue import JobState, of_runs, states
+from runner.launch.slurm.queue import JobState, of_directories, states
 from runner.runs.status import State, Status
 
 
@@ -161,7 +161,7 @@ def test_the_job_of_a_run_is_cancelled_and_that_is_remembered(
     assert fake_slurm.calls("scancel") == [["scancel", "7"]]
     assert "cancelled job 7, which was pending (Priority)" in capsys.readouterr().out
     fake_slurm.queue()
-    assert of_runs({run: "created"}) == {run: JobState("7", "CANCELLED")}
+    assert of_directories({run: "created"})[0] == {run: JobState("7", "CANCELLED")}
 
 
 def test_all_jobs_of_a_sweep_are_cancelled_those_of_single_runs_too(
@@ -189,7 +189,7 @@ def test_of_a_sweep_one_task_is_cancelled(project: Path, fake_slurm: FakeSlurm) 
     assert main(["cancel", str(runs[1])]) == 0
     assert fake_slurm.calls("scancel") == [["scancel", "8_1"]]
     fake_slurm.queue()
-    told = of_runs(dict.fromkeys(runs.values(), "interrupted"))
+    told, _ = of_directories(dict.fromkeys(runs.values(), "interrupted"))
     assert [told[run].state for run in runs.values()] == ["UNKNOWN", "CANCELLED", "UNKNOWN"]
 
 

@@ -312,7 +312,7 @@ def test_workers_are_tasks_that_find_their_runs_themselves(
     sweep: SweepDirectory, fake_slurm: FakeSlurm, settings: Settings
 ) -> None:
     task = Task(Path("/home/me/project"), ("worker", str(sweep.path)))
-    submit_workers(sweep, settings(), task, 8)
+    submit_workers(sweep, settings(), task, range(8))
     script = sweep.path / "slurm" / "array.sbatch"
     assert array_of(script) == "0-7"
     assert f"-m runner worker {sweep.path}\n" in script.read_text()

@@ -18,7 +18,7 @@ class Job:
     """One submission.
 
     Args:
-        id: Its number; of an array, that of the whole.
+        id: Its number; of an array, that of the whole; ``1234_5`` where a task of an array took up the run itself.
         submitted: When; ISO 8601.
         tasks: By the number of a task of the array, the number of the run that it executes; None for a job of one run,
             and empty for an array whose tasks find their runs themselves.
@@ -36,7 +36,12 @@ class Job:
 
     def is_cancelled(self, name: str) -> bool:
         """Whether ``runner cancel`` has cancelled it, or the task of that name."""
-        return not {self.id, name}.isdisjoint(self.cancelled)
+        return not {self.id, name, self.array}.isdisjoint(self.cancelled)
+
+    @property
+    def array(self) -> str:
+        """The number of the array whose task it is, or of the job itself."""
+        return self.id.partition("_")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ class Jobs:
         noted = tuple(
             replace(job, cancelled=tuple(dict.fromkeys((*job.cancelled, *own))))
             for job in self.submissions
-            for own in [sorted(name for name in names if name.partition("_")[0] == job.id)]
+            for own in [
+                sorted(name for name in names if name in (job.id, job.array) or name.partition("_")[0] == job.id)
+            ]
         )
         return replace(self, submissions=noted)
 
@@ -119,6 +126,12 @@ def newest(runs: Iterable[Path]) -> dict[Path, Submitted]:
         if own:
             found[run] = sorted(own, key=lambda job: job.submitted)[-1]
     return found
+
+
+def workers(sweep: Path) -> list[str]:
+    """The numbers of the arrays whose tasks find their runs themselves."""
+    jobs = Jobs.of(sweep)
+    return [job.id for job in jobs.submissions if job.tasks == {}] if jobs else []
 
 
 def _by_run(sweep: Path) -> dict[int, Submitted]:

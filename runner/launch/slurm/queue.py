@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from runner.errors import UserError
 from runner.launch.slurm.client import SlurmError, call
-from runner.launch.slurm.jobs import newest
+from runner.launch.slurm.jobs import newest, workers
 from runner.tracking.formatting import counted
 
 _WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
@@ -113,21 +114,31 @@ def states(names: Iterable[str]) -> dict[str, JobState]:
     return {name: state for name, state in found.items() if name in wanted or name.partition("_")[0] in wanted}
 
 
-def of_runs(states_of_runs: Mapping[Path, str]) -> dict[Path, JobState]:
-    """The jobs of those of some runs that have one and are not over; Slurm is asked only if there are any, and once.
+def of_directories(
+    states_of_runs: Mapping[Path, str], sweeps: Iterable[Path] = ()
+) -> tuple[dict[Path, JobState], dict[Path, list[JobState]]]:
+    """The jobs of those of some runs that have one and are not over, and the workers of studies that are in the queue.
+
+    Slurm is asked only if there are any, and once.
 
     Args:
         states_of_runs: The state of each run, by its directory.
+        sweeps: Those that are not over.
     """
     jobs = newest(path for path, state in states_of_runs.items() if state not in ("completed", "pruned", "failed"))
+    arrays = {sweep: ids for sweep in sweeps if (ids := workers(sweep))}
     nothing = "UNKNOWN"
     try:
-        known = states(job.name for job in jobs.values())
+        known = states([*(job.name for job in jobs.values()), *chain(*arrays.values())])
     except (SlurmError, UserError):
         known, nothing = {}, "UNREACHABLE"
-    return {
+    runs = {
         path: known.get(job.name) or JobState(job.name, "CANCELLED" if job.is_cancelled else nothing)
         for path, job in jobs.items()
+    }
+    return runs, {
+        sweep: [state for name, state in known.items() if name.partition("_")[0] in ids and not state.is_over]
+        for sweep, ids in arrays.items()
     }
 
 

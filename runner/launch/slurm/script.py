@@ -27,7 +27,7 @@ class Script:
         output: What Slurm writes the output to; ``%A`` and ``%a`` stand for the number of the array and of the task.
         runs: The run directory of a single job, or those of an array by the number of the task; None where the tasks
             find for themselves what to do.
-        tasks: How many tasks an array has that has no run directories.
+        tasks: The numbers of the tasks of an array that has no run directories.
     """
 
     settings: SlurmLauncher
@@ -36,7 +36,7 @@ class Script:
     file: Path
     output: str
     runs: Path | Mapping[int, Path] | None = None
-    tasks: int = 0
+    tasks: Sequence[int] = ()
 
     def text(self) -> str:
         """The whole script."""
@@ -54,7 +54,7 @@ class Script:
         """Which tasks there are, as Slurm writes it: ``0-3,7%2``; None for a single job."""
         if isinstance(self.runs, Path):
             return None
-        numbers = range(self.tasks) if self.runs is None else sorted(self.runs)
+        numbers = self.tasks if self.runs is None else sorted(self.runs)
         limit = self.settings.max_parallel
         return spans(numbers) + (f"%{limit}" if limit else "")
 

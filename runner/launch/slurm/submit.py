@@ -1,7 +1,7 @@
 """Submitting run directories: one as a job, those of a sweep as tasks of an array."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,19 +81,19 @@ def submit_sweep(made: SweepDirectory, settings: SlurmLauncher, task: Task, numb
     ]
 
 
-def submit_workers(made: SweepDirectory, settings: SlurmLauncher, task: Task, count: int) -> Job:
+def submit_workers(made: SweepDirectory, settings: SlurmLauncher, task: Task, numbers: Sequence[int]) -> Job:
     """Have the tasks of an array work for a sweep, each finding for itself what there is to do.
 
     Args:
         made: The sweep.
         settings: Of the launcher.
         task: What each does.
-        count: How many tasks.
+        numbers: Of the tasks, ascending.
 
     Raises:
         UserError: If Slurm refuses it.
     """
-    return _submit(made.path, _array(made, settings, task, 0, None, count), {})
+    return _submit(made.path, _array(made, settings, task, 0, None, numbers), {})
 
 
 def left(made: SweepDirectory) -> list[int]:
@@ -127,12 +127,12 @@ def _array(
     task: Task,
     number: int,
     runs: Mapping[int, Path] | None,
-    count: int = 0,
+    tasks: Sequence[int] = (),
 ) -> Script:
     folder = made.path.resolve() / "slurm"
     folder.mkdir(exist_ok=True)
     file = folder / ("array.sbatch" if number == 0 else f"array-{number + 1}.sbatch")
-    return Script(settings, "sweep", task, file, f"{_literal(folder)}/%A_%a.log", runs=runs, tasks=count)
+    return Script(settings, "sweep", task, file, f"{_literal(folder)}/%A_%a.log", runs=runs, tasks=tasks)
 
 
 def _submit(directory: Path, script: Script, tasks: dict[int, int] | None) -> Job:

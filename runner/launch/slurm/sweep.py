@@ -40,7 +40,7 @@ def launch(made: SweepDirectory, settings: SlurmLauncher, trust: Trust, numbers:
     """
     with RunLock(made.path):
         _submit(made, settings, trust, numbers)
-    return _wait(made, settings)
+    return wait_or_leave(made, settings)
 
 
 def resume(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -> int:
@@ -54,11 +54,7 @@ def resume(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -> int:
     Raises:
         UserError: If it has had no jobs, a change is refused, or Slurm refuses the jobs.
     """
-    jobs = Jobs.of(made.path)
-    if jobs is None:
-        raise UserError(f"{made.path} was never submitted: it has no jobs.json", expected="what runner train -m made")
-    settings, trust = settings_again(jobs, overrides, trust)
-    require_consistent(settings)
+    settings, trust = settings_of(made, overrides, trust)
     with RunLock(made.path):
         runs, numbers = made.runs(), left(made)
         waiting = sum(read_status(run)[0].state not in OVER for run in runs.values()) - len(numbers)
@@ -70,7 +66,21 @@ def resume(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -> int:
             trust.check(runs[number].config(), runs[number].path)
         print(f"resume   {made.path}: {len(numbers)} of {counted(made.record().planned)} are left{queue}")
         _submit(made, settings, trust, numbers)
-    return _wait(made, settings)
+    return wait_or_leave(made, settings)
+
+
+def settings_of(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -> tuple[SlurmLauncher, Trust]:
+    """The settings for submitting a sweep once more, and whose code its runs may name.
+
+    Raises:
+        UserError: As for ``resume``.
+    """
+    jobs = Jobs.of(made.path)
+    if jobs is None:
+        raise UserError(f"{made.path} was never submitted: it has no jobs.json", expected="what runner train -m made")
+    settings, trust = settings_again(jobs, overrides, trust)
+    require_consistent(settings)
+    return settings, trust
 
 
 def _submit(made: SweepDirectory, settings: SlurmLauncher, trust: Trust, numbers: Collection[int]) -> None:
@@ -79,7 +89,8 @@ def _submit(made: SweepDirectory, settings: SlurmLauncher, trust: Trust, numbers
         print(f"job      {job.id}, {_told(job)}")
 
 
-def _wait(made: SweepDirectory, settings: SlurmLauncher) -> int:
+def wait_or_leave(made: SweepDirectory, settings: SlurmLauncher) -> int:
+    """Wait for the jobs of a sweep if the settings say so; the exit code."""
     if not settings.wait:
         print(f"follow   runner ls {made.path}, runner logs {made.path} -f")
         return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.errors import UserError
 from runner.launch.slurm.client import SlurmError
-from runner.launch.slurm.jobs import Submitted, newest
+from runner.launch.slurm.jobs import Submitted, newest, workers
 from runner.launch.slurm.queue import JobState, states
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import is_held
@@ -42,12 +42,14 @@ class Watch:
 
     def is_over(self) -> bool:
         """Whether none of the runs is executed, or will be as things stand."""
-        unfinished = self.unfinished()
-        if not unfinished:
+        unfinished, arrays = self.unfinished(), workers(self._directory)
+        if not unfinished and not arrays:
             return True
         if any(is_held(folder) for folder in [self._directory, *(run.path for run in unfinished)]):
             return False
-        self._ask([run.path for run in unfinished])
+        self._ask([run.path for run in unfinished], arrays)
+        if any(not state.is_over for name, state in self._known.items() if name.partition("_")[0] in arrays):
+            return False
         return not any(state is not None and not state.is_over for run in unfinished for state in [self.job(run)])
 
     def unfinished(self) -> list[RunDirectory]:
@@ -61,13 +63,13 @@ class Watch:
         job = self._jobs.get(run.path)
         return self._known.get(job.name) if job else None
 
-    def _ask(self, runs: Collection[Path]) -> None:
+    def _ask(self, runs: Collection[Path], arrays: Collection[str]) -> None:
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + ASK_EVERY_S
         self._jobs = newest(runs)
         with contextlib.suppress(SlurmError, UserError):  # it is busy; what it said before is the best guess
-            self._known = states(job.name for job in self._jobs.values())
+            self._known = states([*(job.name for job in self._jobs.values()), *arrays])
 
 
 def _is_finished(status: Status, job: Submitted | None) -> bool:
