@@ -288,6 +288,22 @@ def test_one_task_that_is_queued_again_leaves_the_others_alone(cluster: Sandbox,
     assert "after step" not in output(runs[0])
 
 
+def test_workers_share_the_trials_of_a_study_and_go_on_with_their_own(cluster: Sandbox, project: Project) -> None:
+    chosen = ["sweeper=optuna", "n_trials=3", "optimizer.lr=interval(0.001,0.1)", "launcher.max_parallel=2"]
+    sweep, job = submit_sweep(project, "model=gated", "epochs=9", *chosen)
+    until(lambda: len(sweep.runs()) == 2 and all("data" in output(run) for run in sweep.runs().values()), "both runs")
+    (stopped,) = [number for number, run in sweep.runs().items() if newest([run.path])[run.path].name == f"{job}_1"]
+    cluster.call("scancel", "--signal=USR1", f"{job}_1")
+    until(lambda: cluster.job(f"{job}_1")["Restarts"] == "1", "another attempt", lambda: output(sweep.runs()[stopped]))
+    (project.path / "go").touch()
+    found = [cluster.ended(f"{job}_{task}") for task in (0, 1)]
+    assert [(one["JobState"], one["Restarts"]) for one in found] == [("COMPLETED", "0"), ("COMPLETED", "1")]
+    runs = sweep.runs()
+    assert [Status.read(run.status_file).state for run in runs.values()] == ["completed"] * 3
+    assert [number for number, run in runs.items() if "after step" in output(run)] == [stopped]
+    assert newest([runs[stopped].path])[runs[stopped].path].name == f"{job}_1"
+
+
 # --- several processes ------------------------------------------------------------------------------------------------
 
 

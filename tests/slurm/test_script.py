@@ -55,7 +55,7 @@ def script(
         folder / "job.sbatch",
         f"{folder}/%j.log",
         runs=runs,
-        tasks=4 if runs is None else 0,
+        tasks=range(4) if runs is None else (),
     )
 
 

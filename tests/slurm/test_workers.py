@@ -1,6 +1,7 @@
 """Tasks of an array that work for a study, with a pretended Slurm: real trials, one worker after the other."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 from pretended import FakeSlurm
 
 from runner.cli import main
+from runner.config.compose import Composer
+from runner.config.sections.launching import OptunaSweeper
 from runner.launch.slurm.jobs import newest
 from runner.launch.slurm.study import hand_over
-from runner.runs.directory import RunDirectory
+from runner.launch.study_sweep import Question, kept_places
 from runner.runs.status import Status
 from runner.runs.sweep_directory import SweepDirectory
 
@@ -31,9 +34,9 @@ def study(project: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[st
 
 def work(study: SweepDirectory, array: str, number: int) -> int:
     """What a task of an array does, to its end; the exit code."""
-    code = f"import os; os.environ |= {dict(SLURM_ARRAY_JOB_ID=array, SLURM_ARRAY_TASK_ID=str(number))!r}"
-    command = [sys.executable, "-P", "-c", f"{code}\nfrom runner.cli import main\nmain(['work', {str(study.path)!r}])"]
-    return subprocess.run(command, check=False).returncode
+    task = {"SLURM_ARRAY_JOB_ID": array, "SLURM_ARRAY_TASK_ID": str(number)}
+    command = [sys.executable, "-P", "-m", "runner", "work", str(study.path)]
+    return subprocess.run(command, env={**os.environ, **task}, check=False).returncode
 
 
 def test_a_study_is_submitted_as_workers_and_listed_before_there_are_runs(
@@ -41,7 +44,7 @@ def test_a_study_is_submitted_as_workers_and_listed_before_there_are_runs(
 ) -> None:
     script = (study.path / "slurm" / "array.sbatch").read_text()
     assert "#SBATCH --array=0-1" in script
-    assert f"-m runner work {study.path.resolve()}\n" in script
+    assert f"-m runner work {study.path.resolve()}\n" in script.replace(" \\\n ", "")
     assert study.runs() == {}
     capsys.readouterr()
     assert main(["ls"]) == 0
@@ -78,10 +81,6 @@ def test_a_worker_trains_trials_until_the_study_is_complete(
 
 def left_by(study: SweepDirectory, *workers: int) -> None:
     """Trials that these workers have asked for, and not told of."""
-    from runner.config.compose import Composer
-    from runner.config.sections.launching import OptunaSweeper
-    from runner.launch.study_sweep import Question, kept_places
-
     record = study.record()
     settings = OptunaSweeper.model_validate(record.sweeper)
     question = Question.read(Composer(kept_places(study, ())), [RATES], settings)
