@@ -1,6 +1,5 @@
 """Runs on a real Slurm: a cluster of four nodes on this machine, the same for all tests."""
 
-import ast
 import os
 import re
 import shutil
@@ -14,16 +13,10 @@ from pathlib import Path
 import pytest
 from sandbox import Project, Sandbox, SubmittedRun, free_ports, until
 
-import runner
 from runner.cli import main
-from runner.config.compose import Composer
-from runner.config.launching import slurm_launcher
-from runner.config.paths import Places
 from runner.launch.slurm import queue
 from runner.launch.slurm.jobs import Jobs, newest
 from runner.launch.slurm.queue import JobState, states
-from runner.launch.slurm.script import Script
-from runner.launch.slurm.task import Task
 from runner.report.reproduction import compare
 from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
@@ -60,25 +53,6 @@ class Net(nn.Module):
         if self.calls == 5:
             raise ValueError("broken in forward")
         return self.layer(images.flatten(1))
-"""
-# Processes that tell the one with rank 0 who they are, which prints it.
-MEETING = """
-import os, time
-from multiprocessing.connection import Client, Listener
-
-rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-me = rank, os.environ["LOCAL_RANK"], os.environ["SLURMD_NODENAME"]
-place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-if rank == 0:
-    with Listener(place, backlog=size) as listener:
-        print(sorted([me, *(listener.accept().recv() for _ in range(size - 1))]), flush=True)
-else:
-    for attempt in range(100):
-        try:
-            Client(place).send(me)
-            break
-        except ConnectionRefusedError:
-            time.sleep(0.1)
 """
 
 
@@ -307,32 +281,14 @@ def test_workers_share_the_trials_of_a_study_and_go_on_with_their_own(cluster: S
 # --- several processes ------------------------------------------------------------------------------------------------
 
 
-def test_processes_on_several_nodes_find_each_other(cluster: Sandbox, project: Project) -> None:
-    """With a stand-in for the program, whose processes meet where those of torch.distributed would."""
-    stand_in = project.path / "stand-in" / "runner"
-    stand_in.mkdir(parents=True)
-    (stand_in / "__init__.py").write_text(f"__path__.append({str(Path(runner.__file__).parent)!r})\n")
-    (stand_in / "__main__.py").write_text(MEETING)
-    typed = [
-        "hydra.launcher.nodes=2",
-        "hydra.launcher.processes=2",
-        "hydra.launcher.cpus=1",
-        "hydra.launcher.memory=1G",
-    ]
-    settings = slurm_launcher(Composer(Places.find(None, project.path)), typed)
-    task = Task(project.path, (), first=(stand_in.parent,))
-    script = Script(
-        settings, "ranks", task, project.path / "job.sbatch", f"{project.path}/output.log", runs=project.path
-    )
-    script.file.write_text(script.text())
-    job = cluster.call("sbatch", "--parsable", str(script.file)).strip()
-    assert cluster.ended(job)["ExitCode"] == "0:0", (project.path / "output.log").read_text()
-    lines = [line for line in (project.path / "output.log").read_text().splitlines() if line.startswith("[")]
-    nodes = re.findall(r"127\.0\.0\.\d", lines[0])
-    assert [ast.literal_eval(line) for line in lines] == [
-        [(0, "0", nodes[0]), (1, "1", nodes[0]), (2, "0", nodes[2]), (3, "1", nodes[2])]
-    ]
-    assert nodes[0] != nodes[2]
+def test_processes_on_several_nodes_train_one_run(cluster: Sandbox, project: Project) -> None:
+    typed = ["device=ddp", "device.kind=cpu", "max_steps=4", "launcher.nodes=2"]
+    one = project.submit("one", *typed)
+    job = cluster.ended(one.job)
+    assert (job["ExitCode"], job["NumNodes"]) == ("0:0", "2"), one.output
+    assert (one.status.state, one.status.step) == ("completed", 4)
+    assert "2 processes" in one.output
+    assert [file.name for file in (one.run.path / "ranks").iterdir()] == ["1.log"]
 
 
 # --- what the queue says ----------------------------------------------------------------------------------------------

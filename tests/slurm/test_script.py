@@ -191,22 +191,11 @@ def test_code_that_was_copied_is_found_before_what_is_installed(run: RunDirector
     assert start(one, 'echo "$PYTHONPATH"', PYTHONPATH="/mine") == (0, f"{project}/code:/mine\n")
 
 
-def test_processes_that_train_together_are_told_what_torchrun_would_tell_them(
-    run: RunDirectory, project: Path, start: Start, fake_slurm: FakeSlurm
+def test_of_processes_that_train_together_one_that_ends_does_not_end_the_others(
+    run: RunDirectory, project: Path, start: Start
 ) -> None:
-    fake_slurm.answer("scontrol", "node3\nnode4\n")
-    one = script(project, run.path, nodes=2, processes=2)
-    ranks = """shift  # --kill-on-bad-exit=0
-    [ "$1" = bash ] && shift
-    while [ "$1" != -c ]; do shift; done
-    export SLURM_PROCID=3 SLURM_NTASKS=4 SLURM_LOCALID=1 SLURM_NTASKS_PER_NODE=2
-    bash "$1" "$2" rank env"""
-    code, printed = start(one, ranks, SLURM_JOB_NODELIST="node[3-4]", SLURM_JOB_ID="50012")
-    found = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
-    expected = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
-    assert found.items() >= {**expected, "MASTER_ADDR": "node3", "MASTER_PORT": str(20_000 + 50_012 - 30_000)}.items()
-    assert code == 0
-    assert ["scontrol", "show", "hostnames", "node[3-4]"] in fake_slurm.calls()
+    """Told to stop, one may be done before another has saved."""
+    assert start(script(project, run.path, nodes=2), 'echo "$1"') == (0, "--kill-on-bad-exit=0\n")
 
 
 # --- how it ends ------------------------------------------------------------------------------------------------------

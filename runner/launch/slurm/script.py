@@ -112,12 +112,8 @@ class Script:
 
 _ONE = ["# With srun, because Slurm tells the processes of a step first that they must stop.", "srun"]
 _SEVERAL = [
-    "# All processes train one run together. Each is told what torchrun would tell it; they meet at the first node.",
-    'export MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
-    "export MASTER_PORT=$((20000 + SLURM_JOB_ID % 30000))",
-    "rank='export RANK=$SLURM_PROCID WORLD_SIZE=$SLURM_NTASKS LOCAL_RANK=$SLURM_LOCALID",
-    'export LOCAL_WORLD_SIZE=$SLURM_NTASKS_PER_NODE; exec "$@"\'',
-    'srun --kill-on-bad-exit=0 bash -c "$rank" rank',
+    "# All processes train one run together. A task that ends leaves it to the others to save, or to notice.",
+    "srun --kill-on-bad-exit=0",
 ]
 
 
