@@ -167,9 +167,10 @@ def _submit_study(
     edges: Sequence[Composed],
 ) -> int:
     """Make the sweep and leave it to the cluster; nothing is left behind where that refuses it."""
-    from runner.launch.slurm.study import launch
+    from runner.launch.slurm.study import launch, require_one_process
     from runner.launch.slurm.task import typed_trust
 
+    require_one_process(launcher)
     _require_cluster(launcher)
     made = _begin_study(composer, typed, settings, None, question, objectives, edges[0])
     with _removed_unless_submitted(made):

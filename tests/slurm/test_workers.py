@@ -58,6 +58,14 @@ def test_what_slurm_refuses_leaves_no_sweep(project: Path, fake_slurm: FakeSlurm
     assert list(project.glob("outputs/*/*")) == []
 
 
+def test_workers_of_several_processes_are_refused(
+    project: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "-m", "launcher=slurm", "sweeper=optuna", "launcher.nodes=2", RATES]) == 2
+    assert "fix:      launcher.nodes=1 launcher.processes=1 device=ddp" in capsys.readouterr().err
+    assert list(project.glob("outputs/*/*")) == []
+
+
 def test_work_outside_a_job_is_refused(study: SweepDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["work", str(study.path)]) == 2
     assert f"fix:      runner resume {study.path} submits them" in capsys.readouterr().err

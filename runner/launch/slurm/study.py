@@ -55,6 +55,7 @@ def resume(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -> int:
         UserError: If it has had no jobs, a change is refused, or Slurm refuses the jobs.
     """
     settings, trust = settings_of(made, overrides, trust)
+    require_one_process(settings)
     record = made.record()
     of_sweep = OptunaSweeper.model_validate(record.sweeper)
     of_runs = [text for text in record.typed if not is_of_sweeps(text)]
@@ -74,6 +75,20 @@ def resume(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -> int:
         print(f"resume   {made.path}: {left} of {counted(study.planned, 'trial')} are left{queue}")
         _submit(made, settings, trust, numbers)
     return wait_or_leave(made, settings)
+
+
+def require_one_process(settings: SlurmLauncher) -> None:
+    """Make sure that each task is one process: it starts those of each run itself.
+
+    Raises:
+        UserError: If it is several.
+    """
+    if settings.nodes * settings.processes > 1:
+        raise UserError(
+            f"launcher.nodes={settings.nodes} and launcher.processes={settings.processes}: a worker of a study is one "
+            "process on one node, and starts those of each run itself",
+            fix="launcher.nodes=1 launcher.processes=1 device=ddp device.processes=N",
+        )
 
 
 def num_workers(settings: SlurmLauncher, trials: int) -> int:
