@@ -88,9 +88,12 @@ def _submit(
     composed: Sequence[Composed],
 ) -> int:
     """Make the sweep and leave it to the cluster; nothing is left behind where that refuses it."""
+    from runner.launch.slurm.options import require_together
     from runner.launch.slurm.sweep import launch
     from runner.launch.slurm.task import typed_trust
 
+    for one in composed:
+        require_together(launcher, one.config["device"])
     _require_cluster(launcher)
     made = _begin(composed[0], _record(typed, settings, None, differing(points), len(points), points))
     with _removed_unless_submitted(made):

@@ -12,7 +12,7 @@ from typing import Any
 from runner.launch.slurm.queue import JobState
 from runner.report.facts import FIELDS, Facts, known_to_none
 from runner.report.layout import fits
-from runner.report.queued import told
+from runner.report.queued import state_of, told
 from runner.report.runs import Entry, Found, FoundSweep
 from runner.report.values import plain_record, shown
 from runner.report.where import no_such_name
@@ -68,7 +68,7 @@ def table(
 ) -> str:
     """The entries as aligned lines under a header, with columns for ``more``; if ``width`` is less, two lines each."""
     header = ["run", "state", "progress", *more, "best", "time", *(["job"] if jobs else [])]
-    rows = [_row(entry, more) + ([told(jobs.get(entry.path, ()))] if jobs else []) for entry in entries]
+    rows = [_row(entry, more, own := jobs.get(entry.path, ())) + ([told(own)] if jobs else []) for entry in entries]
     lines = aligned(header, rows)
     if fits(lines, width):
         return "\n".join(lines)
@@ -76,7 +76,7 @@ def table(
     return "\n".join(line for row, rest in zip(rows, inner, strict=True) for line in (row[0], f"  {rest}"))
 
 
-def _row(entry: Entry, more: Sequence[str]) -> list[str]:
+def _row(entry: Entry, more: Sequence[str], jobs: Sequence[JobState]) -> list[str]:
     if isinstance(entry, FoundSweep):
         best, objectives = entry.best_value, entry.objectives
         reached = "-" if best is None else f"{objectives[0].metric} {number(best)}"
@@ -85,7 +85,7 @@ def _row(entry: Entry, more: Sequence[str]) -> list[str]:
         reached = "-" if entry.status.best is None else f"{entry.status.monitor} {number(entry.status.best)}"
         facts = Facts(entry)
         others = [shown(facts.value(name)) for name in more]
-    return [str(entry.path), entry.state, entry.progress(), *others, reached, duration(entry.seconds())]
+    return [str(entry.path), state_of(entry, jobs), entry.progress(), *others, reached, duration(entry.seconds())]
 
 
 def record(entry: Entry, jobs: Sequence[JobState] = ()) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def record(entry: Entry, jobs: Sequence[JobState] = ()) -> dict[str, Any]:
     return plain_record(
         {
             "sweep": str(entry.path),
-            "state": entry.state,
+            "state": state_of(entry, jobs),
             "planned": entry.planned,
             "runs": dict(entry.counts),
             "created": entry.created,

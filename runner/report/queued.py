@@ -31,3 +31,10 @@ def told(jobs: Sequence[JobState]) -> str:
     ids = dict.fromkeys(job.name.partition("_")[0] for job in jobs)
     counts = Counter(job.in_short() for job in jobs)
     return f"{', '.join(ids)}: {', '.join(f'{count} {how}' for how, count in counts.items())}"
+
+
+def state_of(entry: Entry, jobs: Sequence[JobState]) -> str:
+    """The state of a run or a sweep; a sweep of which no run is running at the moment is not interrupted by that."""
+    if isinstance(entry, FoundSweep) and entry.state == "interrupted" and not all(job.is_over for job in jobs):
+        return "running"
+    return entry.state

@@ -67,7 +67,7 @@ def make_sweep(path: Path, numbers: range) -> SweepDirectory:
     for number in numbers:
         run = made.place(number, [("seed", str(number))])
         run.mkdir()
-        (run / "config.yaml").write_text("name: x\n")
+        (run / "config.yaml").write_text("name: x\ndevice: {parallel: none, processes: auto}\n")
         (run / "overrides.yaml").write_text(f"typed: [seed={number}]\nchoices: {{}}\n")
         Status().write(run / "status.json")
     return made

@@ -119,6 +119,28 @@ def test_mistakes_in_the_run_and_in_the_settings_are_refused_alike(
     assert list(project.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("typed", "fix"),
+    [
+        (["launcher.nodes=2"], "device=ddp, or launcher.nodes=1 launcher.processes=1"),
+        (["launcher.nodes=2", "launcher.processes=2", "device=ddp", "device.processes=2"], "device.processes=auto"),
+    ],
+    ids=["without ddp", "another number"],
+)
+@pytest.mark.parametrize("command", [["submit"], ["train", "-m", "launcher=slurm", "seed=0,1"]], ids=["run", "sweep"])
+def test_processes_that_do_not_train_together_are_refused(
+    project: Path,
+    fake_slurm: FakeSlurm,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    typed: list[str],
+    fix: str,
+) -> None:
+    assert main([*command, *typed]) == 2
+    assert f"  fix:      {fix}\n" in capsys.readouterr().err
+    assert list(project.iterdir()) == []
+
+
 def test_packages_that_the_configuration_names_are_trusted_in_the_job(project: Path, fake_slurm: FakeSlurm) -> None:
     (project / "mine.py").write_text("from torch import nn\nclass Net(nn.Linear): pass\n")
     (project / "conf/model").mkdir(parents=True)

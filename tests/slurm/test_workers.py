@@ -48,8 +48,22 @@ def test_a_study_is_submitted_as_workers_and_listed_before_there_are_runs(
     assert study.runs() == {}
     capsys.readouterr()
     assert main(["ls"]) == 0
-    assert "0/3 runs" in (shown := capsys.readouterr().out)
+    assert " created  0/3 runs" in (shown := capsys.readouterr().out)
     assert "41: 2 pending (Priority)" in shown
+
+
+def test_a_study_between_two_trials_is_running_as_long_as_it_has_workers(
+    study: SweepDirectory, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = study.place(0, [])
+    run.mkdir()
+    Status(state="completed").write(run / "status.json")
+    (run / "config.yaml").touch()
+    for queue, state in (("41_0", "RUNNING", 0, "node1", ""), "running"), (None, "interrupted"):
+        fake_slurm.queue(*([queue] if queue else []))
+        capsys.readouterr()
+        assert main(["ls"]) == 0
+        assert f" {state}  1/3 runs" in capsys.readouterr().out
 
 
 def test_what_slurm_refuses_leaves_no_sweep(project: Path, fake_slurm: FakeSlurm) -> None:

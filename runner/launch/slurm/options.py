@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from runner.config.sections.launching import SlurmLauncher
 from runner.errors import UserError
@@ -69,6 +70,30 @@ def require_consistent(settings: SlurmLauncher) -> None:
             "seconds before the end",
             fix=f"a longer time, or launcher.warning={max(1, limit // 4)}",
         )
+
+
+def require_together(settings: SlurmLauncher, device: Mapping[str, Any]) -> None:
+    """Make sure that the processes of a job, if they are several, train one run together.
+
+    Args:
+        settings: Of the launcher.
+        device: Of the run.
+
+    Raises:
+        UserError: If they do not.
+    """
+    number = settings.nodes * settings.processes
+    if number == 1:
+        return
+    asked = f"launcher.nodes={settings.nodes} and launcher.processes={settings.processes} are {number} processes"
+    if device["parallel"] == "none":
+        raise UserError(
+            f"{asked}, and device.parallel=none is for one",
+            expected="device=ddp or device=fsdp, with which they train one model together",
+            fix="device=ddp, or launcher.nodes=1 launcher.processes=1",
+        )
+    if device["processes"] not in ("auto", number):
+        raise UserError(f"{asked}, and device.processes={device['processes']}", fix="device.processes=auto")
 
 
 def seconds(time: str) -> int:

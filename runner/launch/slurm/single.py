@@ -17,7 +17,7 @@ from runner.launch.single import freeze, place_of
 from runner.launch.slurm.again import settings_again
 from runner.launch.slurm.client import require_slurm
 from runner.launch.slurm.jobs import Job, Jobs
-from runner.launch.slurm.options import require_consistent
+from runner.launch.slurm.options import require_consistent, require_together
 from runner.launch.slurm.submit import script_of_run, submit_run
 from runner.launch.slurm.task import task_in, typed_trust
 from runner.runs.directory import RunDirectory
@@ -45,6 +45,7 @@ class NewRun:
         composed = composer.compose([text for text in typed if not is_of_sweeps(text)])
         self.settings = slurm_launcher(composer, typed)
         require_consistent(self.settings)
+        require_together(self.settings, composed.config["device"])
         self._composed = with_threads(composed, self.settings.cpus)
         self._places = composer.places
 
@@ -98,6 +99,7 @@ class OldRun:
         else:
             self.settings, trust = settings_again(jobs, of_launcher, trust)
         require_consistent(self.settings)
+        require_together(self.settings, self._config["device"])
         trust.check(self._config, run.path)
         self._trust = trust
 

@@ -7,7 +7,7 @@ from runner.errors import UserError
 from runner.launch.ending import conclude
 from runner.launch.slurm.again import settings_again
 from runner.launch.slurm.jobs import Job, Jobs
-from runner.launch.slurm.options import require_consistent
+from runner.launch.slurm.options import require_consistent, require_together
 from runner.launch.slurm.queue import how_it_is
 from runner.launch.slurm.single import COMMAND
 from runner.launch.slurm.submit import left, submit_sweep
@@ -63,6 +63,7 @@ def resume(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -> int:
             print(f"{made.path}: nothing is left to submit{queue}")
             return 0
         for number in numbers:
+            require_together(settings, runs[number].config()["device"])
             trust.check(runs[number].config(), runs[number].path)
         print(f"resume   {made.path}: {len(numbers)} of {counted(made.record().planned)} are left{queue}")
         _submit(made, settings, trust, numbers)
