@@ -168,7 +168,7 @@ def test_what_slurm_refuses_is_told_in_its_words_and_leaves_nothing(
 
 
 def test_what_will_never_start_says_so_at_once(cluster: Sandbox, project: Project) -> None:
-    one = project.submit("one", "launcher.nodes=9")
+    one = project.submit("one", "launcher.nodes=9", "device=ddp")
     until(lambda: "more nodes than the partition allows" in project.type("ls").stdout, "the reason")
     project.type("cancel", "outputs/one")
     assert cluster.ended(one.job)["JobState"] == "CANCELLED"
