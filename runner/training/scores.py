@@ -10,6 +10,7 @@ from torch import Tensor
 from runner.errors import UserError, listing
 from runner.parallel.group import Group
 from runner.training.metrics import Metric
+from runner.training.shelf import Shelf
 
 _HELD_ELEMENTS = 1_000_000
 """Outputs held back before they are counted: few enough to be small beside a model, many enough to count rarely."""
@@ -55,8 +56,9 @@ class Scores:
         self._loss_sum = 0.0
         self._weight: float = 0
         self._unread: list[tuple[Tensor, Weight, Tensor, int | None]] = []
-        self._uncounted: list[Seen] = []
+        self._uncounted: list[tuple[Tensor, Tensor]] = []
         self._uncounted_elements = 0
+        self._losses, self._outputs, self._targets = Shelf(), Shelf(), Shelf()
         self._at_mark: tuple[float, float] = (0.0, 0)
         self._counted_before: list[dict[str, Any]] = []
         """States of the metric in processes that there were before a resume, and are no more."""
@@ -64,9 +66,9 @@ class Scores:
     def add(self, batches: Sequence[Seen], step: int | None = None) -> None:
         """Note the batches of an update (counted from 1), or of an evaluation (None)."""
         for seen in batches:
-            self._unread.append((seen.loss, seen.weight, seen.indices, step))
+            self._unread.append((self._losses.keep(seen.loss), seen.weight, seen.indices, step))
             if seen.counts:
-                self._uncounted.append(seen)
+                self._uncounted.append((self._outputs.keep(seen.outputs), self._targets.keep(seen.targets)))
                 self._uncounted_elements += seen.outputs.numel()
         if self._uncounted_elements >= _HELD_ELEMENTS:
             self._count()
@@ -138,13 +140,13 @@ class Scores:
         self._unread.clear()
 
     def _count(self) -> None:
-        seen = self._uncounted
-        if self.metric.is_count and len(seen) > 1:
-            self.metric.update(torch.cat([one.outputs for one in seen]), torch.cat([one.targets for one in seen]))
+        if self.metric.is_count and len(self._uncounted) > 1:
+            all_outputs, all_targets = zip(*self._uncounted, strict=True)
+            self.metric.update(torch.cat(all_outputs), torch.cat(all_targets))
         else:  # sums round: they are taken batch by batch, in order
-            for one in seen:
-                self.metric.update(one.outputs, one.targets)
-        seen.clear()
+            for outputs, targets in self._uncounted:
+                self.metric.update(outputs, targets)
+        self._uncounted.clear()
         self._uncounted_elements = 0
 
     def state_dict(self) -> dict[str, Any]:
