@@ -58,7 +58,7 @@ class Scores:
         self._unread: list[tuple[Tensor, Weight, Tensor, int | None]] = []
         self._uncounted: list[tuple[Tensor, Tensor]] = []
         self._uncounted_elements = 0
-        self._losses, self._outputs, self._targets = Shelf(), Shelf(), Shelf()
+        self._shelf = Shelf()
         self._at_mark: tuple[float, float] = (0.0, 0)
         self._counted_before: list[dict[str, Any]] = []
         """States of the metric in processes that there were before a resume, and are no more."""
@@ -66,9 +66,9 @@ class Scores:
     def add(self, batches: Sequence[Seen], step: int | None = None) -> None:
         """Note the batches of an update (counted from 1), or of an evaluation (None)."""
         for seen in batches:
-            self._unread.append((self._losses.keep(seen.loss), seen.weight, seen.indices, step))
+            self._unread.append((self._shelf.keep(seen.loss), seen.weight, seen.indices, step))
             if seen.counts:
-                self._uncounted.append((self._outputs.keep(seen.outputs), self._targets.keep(seen.targets)))
+                self._uncounted.append((self._shelf.keep(seen.outputs), self._shelf.keep(seen.targets)))
                 self._uncounted_elements += seen.outputs.numel()
         if self._uncounted_elements >= _HELD_ELEMENTS:
             self._count()

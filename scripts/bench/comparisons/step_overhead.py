@@ -5,11 +5,13 @@ import math
 import os
 import statistics
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.harness import Bench, Result, Table, Target, attempt, ratio, tell
+from scripts.bench.harness import Bench, Result, Table, Target, interleaved, ratio
 from scripts.bench.peers import PEERS
 
 ABOUT = """
@@ -38,27 +40,9 @@ def measure(bench: Bench) -> Result:
     result = Result("step_overhead", "Overhead of a step", ABOUT)
     for case, title in TITLES.items():
         table = Table(title, "µs", decimals=1)
-        blocks = {"block": bench.fewer(BLOCK[case], 50), "blocks": bench.fewer(8 * bench.rounds, 3)}
-        given = {"case": case, **blocks}
-        contenders = {"runner": (bench.runner_python, "run_runner", {}), CONTROL: (bench.runner_python, "run_hand", {})}
-        for module, name in PEERS.items():
-            for records in (True, False):
-                label = name if records else f"{name}, bare"
-                contenders[label] = (bench.peers_python, "run_peer", {"peer": module, "records": records})
-        added_us: dict[str, list[float]] = {label: [] for label in contenders}
-        hand_us: list[float] = []
-        for _ in range(bench.fewer(PROCESSES, 1)):
-            for label, (python, function, more) in contenders.items():
-                if label in result.did_not_run:
-                    continue
-                with attempt(result, label):
-                    answer = bench.call(python, f"{__name__}:{function}", threads=THREADS[case], **given, **more)
-                    added_us[label] += answer["added_us"]
-                    hand_us += answer["hand_us"]
-                    tell(f"  {case}  {label}: {statistics.median(answer['added_us']):.1f} µs")
+        added_us, hand_us = _take_turns(bench, result, case)
         for label, samples in added_us.items():
-            if samples:
-                table.add(label, samples)
+            table.add(label, samples)
         result.tables.append(table)
         if not hand_us:
             continue
@@ -73,6 +57,30 @@ def measure(bench: Bench) -> Result:
             text = f"{case}: runner / the least that a peer adds, bare"
             result.targets.append(Target(text, ratio(own, min(others)), 1.0))
     return result
+
+
+def _take_turns(bench: Bench, result: Result, case: str) -> tuple[dict[str, list[float]], list[float]]:
+    """Microseconds that each contender adds to a step, and those of the hand-written step beside all of them."""
+    given = {"case": case, "block": bench.fewer(BLOCK[case], 50), "blocks": bench.fewer(8 * bench.rounds, 3)}
+    added_us: defaultdict[str, list[float]] = defaultdict(list)
+    hand_us: list[float] = []
+
+    def measure(label: str, python: Path, function: str, **more: object) -> float:
+        answer = bench.call(python, f"{__name__}:{function}", threads=THREADS[case], **given, **more)
+        added_us[label] += answer["added_us"]
+        hand_us.extend(answer["hand_us"])
+        return statistics.median(answer["added_us"])
+
+    contenders = {
+        "runner": partial(measure, "runner", bench.runner_python, "run_runner"),
+        CONTROL: partial(measure, CONTROL, bench.runner_python, "run_hand"),
+    }
+    for module, name in PEERS.items():
+        for records in (True, False):
+            label = name if records else f"{name}, bare"
+            contenders[label] = partial(measure, label, bench.peers_python, "run_peer", peer=module, records=records)
+    interleaved(result, bench.fewer(PROCESSES, 1), contenders)
+    return added_us, hand_us
 
 
 @contextlib.contextmanager
@@ -100,7 +108,7 @@ def run_peer(case: str, block: int, blocks: int, peer: str, records: bool) -> di
     module = importlib.import_module(f"scripts.bench.peers.{peer}")
     with tempfile.TemporaryDirectory() as folder, _quiet():
         module.fit(chosen, batches, Path(folder), records)
-    return {"added_us": batches.added_us(), "hand_us": batches.hand_us()}
+    return batches.figures()
 
 
 def run_hand(case: str, block: int, blocks: int) -> dict[str, list[float]]:
@@ -110,7 +118,7 @@ def run_hand(case: str, block: int, blocks: int) -> dict[str, list[float]]:
     step = hand_step(chosen.model(), chosen.lr)
     for batch in batches:
         step(batch)
-    return {"added_us": batches.added_us(), "hand_us": batches.hand_us()}
+    return batches.figures()
 
 
 def run_runner(case: str, block: int, blocks: int) -> dict[str, list[float]]:
@@ -138,4 +146,4 @@ def run_runner(case: str, block: int, blocks: int) -> dict[str, list[float]]:
     batches = Conductor(ready, lambda batch: step((batch.inputs[0], batch.targets)), block, blocks)
     with tempfile.TemporaryDirectory() as folder, own_loop(Path(folder), *typed) as loop:
         loop.train_on(batches)
-    return {"added_us": batches.added_us(), "hand_us": batches.hand_us()}
+    return batches.figures()
