@@ -211,15 +211,11 @@ def interleaved(
         for label, measure in contenders.items():
             if label in result.did_not_run:
                 continue
-            try:
+            with attempt(result, label):
                 value = measure()
-            except DidNotRunError as error:
-                result.did_not_run[label] = str(error)
-                tell(f"  {label}: did not run: {error}")
-                continue
-            if value is not None:
-                samples[label].append(value)
-                tell(f"  round {number + 1}/{rounds}  {label}: {value:.4g}")
+                if value is not None:
+                    samples[label].append(value)
+                    tell(f"  round {number + 1}/{rounds}  {label}: {value:.4g}")
     return {label: values for label, values in samples.items() if values}
 
 

@@ -60,7 +60,7 @@ def test_two_kinds_of_drawn_pictures_named_in_a_csv_are_told_apart(train: Train,
         "epochs=6",
         "tracking.graph=false",
     )
-    assert run.figures["test/accuracy"] >= 0.9
+    assert run.figures["test/accuracy"] == 1.0
 
 
 # --- two inputs, classes of unequal size ------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_what_neither_input_tells_alone_is_found_though_it_is_rare(train: Train,
         "tracking.graph=false",
     )
     run = train(*TWO_INPUTS, *small)
-    assert run.figures["test/f1"] >= 0.85
+    assert run.figures["test/f1"] >= 0.9
 
 
 @pytest.mark.slow
@@ -150,7 +150,7 @@ def test_lenet_reads_mnist(train: Train, real_data: Path) -> None:
 
 @pytest.mark.slow
 def test_a_unet_finds_the_shapes(train: Train) -> None:
-    assert train("model=unet", "optimizer=adam", "epochs=3").figures["test/dice"] >= 0.85
+    assert train("model=unet", "optimizer=adam", "epochs=3").figures["test/dice"] >= 0.90
 
 
 @pytest.mark.slow
@@ -166,7 +166,7 @@ def test_a_unet_finds_cell_membranes_in_pictures_held_out(train: Train, real_dat
         "optimizer.lr=0.003",
         "tracking.graph=false",
     )
-    assert run.figures["val/dice_membrane"] >= 0.7
+    assert run.figures["val/dice_membrane"] >= 0.75
     assert run.status["best"] == run.figures["val/dice_membrane"]
 
 
@@ -199,7 +199,7 @@ def test_a_unet_finds_drawn_cells_in_pictures_held_out_and_shows_them_in_tensorb
         "epochs=8",
     )
     figures = run.figures
-    assert figures["val/dice"] >= 0.85
+    assert figures["val/dice"] >= 0.90
     assert figures["val/dice"] == pytest.approx((figures["val/dice_membrane"] + figures["val/dice_cell"]) / 2)
 
     board = EventAccumulator(str(run.path / "tensorboard"), size_guidance={"images": 0}).Reload()
