@@ -15,6 +15,17 @@ from runner.models.blocks import DoubleConv
 _MOMENTUM = 0.1  # of the running mean of the images, as batch normalisation has it
 
 
+class Largest(nn.Module):
+    """The largest value of each map.
+
+    ``nn.AdaptiveMaxPool2d(1)`` gives the same; its gradient on CUDA differs in the last bits from run to run.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, M, 1, 1) of maps (N, M, h, w)."""
+        return maps.amax((2, 3), keepdim=True)
+
+
 class MultiScaleNet(nn.Module):
     """Images (N, C, H, W) of any size to logits (N, outputs).
 
@@ -41,7 +52,7 @@ class MultiScaleNet(nn.Module):
         self.blocks = nn.ModuleList(
             DoubleConv(channels, width, activation=activation, batch_norm=batch_norm) for _ in range(scales)
         )
-        self.poolings = nn.ModuleDict({"average": nn.AdaptiveAvgPool2d(1), "largest": nn.AdaptiveMaxPool2d(1)})
+        self.poolings = nn.ModuleDict({"average": nn.AdaptiveAvgPool2d(1), "largest": Largest()})
         # Likewise a ParameterList: how much each map of each scale counts, in logarithms, so that it stays above 0.
         self.log_weights = nn.ParameterList(torch.zeros(len(self.poolings) * width) for _ in range(scales))
         self.log_temperature = nn.Parameter(torch.zeros(()))

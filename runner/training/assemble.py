@@ -17,6 +17,7 @@ from runner.models.adapt.weights import lr_factors
 from runner.parallel.group import Group
 from runner.tracking.console import Console
 from runner.training.data import load_data
+from runner.training.deterministic import in_order
 from runner.training.devices import choose, of_process, prepare_process, require
 from runner.training.lean_torch import spare_dynamo
 from runner.training.model import make_model
@@ -68,6 +69,9 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
     team = None if group is None else _team(config, group, device.device)
     made = make_model(config, choices, device, splits.train_in_order.first(2), splits.prepare, task, team)
     model = made.net
+    loss_fn = build(_with_tensors(config.loss.node()), key="loss").to(device.device)
+    if config.device.deterministic and device.device.type == "cuda":
+        loss_fn = in_order(loss_fn)
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
     epochs = float(config.epochs)
     if config.max_steps is not None:
@@ -79,13 +83,16 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
         averaged=made.averaged,
         compiles=config.device.compile,
         graphs=config.device.cuda_graph,
-        loss_fn=build(_with_tensors(config.loss.node()), key="loss").to(device.device),
+        accumulate=config.training.accumulate,
+        clip_norm=config.regularization.clip_norm,
+        loss_fn=loss_fn,
         optimizer=make_optimizer(
             config.optimizer.node(),
             model,
             device.device,
             norms_and_biases=config.regularization.norms_and_biases,
             lr_factors=lr_factors(model, config.adapt.lr_factors or {}),
+            for_graph=config.device.cuda_graph,
         ),
         schedule=build(config.scheduler.node(), key="scheduler"),
         lr_every=config.training.lr_every,
@@ -146,8 +153,6 @@ def make_plan(config: RunConfig, parts: Parts) -> Plan:
     return Plan(
         epochs=config.epochs,
         max_steps=config.max_steps,
-        accumulate=config.training.accumulate,
-        clip_norm=config.regularization.clip_norm,
         log_every=config.tracking.log_every,
         save_every_epochs=config.checkpoint.every_epochs,
         save_every_steps=config.checkpoint.every_steps,

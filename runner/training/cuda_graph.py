@@ -1,101 +1,208 @@
-"""Forward and backward pass as one CUDA graph, which starts in microseconds whatever the number of its kernels.
+"""An update as one CUDA graph, which starts in microseconds whatever the number of its kernels.
 
-Source: PyTorch's notes on CUDA semantics, "CUDA Graphs", partial-network and whole-network capture.
+Source: PyTorch's notes on CUDA semantics, "CUDA Graphs", whole-network capture.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from runner.errors import UserError
-from runner.training.buffers import copied_buffers, restore_buffers
-from runner.training.gradient import EagerGradient
+from runner.training.gradient import EagerGradient, Micro, Result, detached
+from runner.training.scores import most_held
+from runner.training.shelf import Ring
 
 _WARM_UPS = 3
-"""Passes before a capture, as the notes ask for: libraries choose their algorithms and workspaces in them."""
+"""Computations before a capture, as the notes ask for: libraries choose their algorithms and workspaces in them."""
 
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
-"""Makes of a computation on fixed memory what repeats it; it may run it beforehand, several times."""
+"""Makes of a computation on fixed memory what repeats it; it runs it beforehand, at least once."""
 
 
-class GraphedGradient:
-    """Captures the pass over a full batch at the first one, and repeats it for every other.
+class Computed(NamedTuple):
+    """What came of the micro-batches of an update."""
 
-    A smaller batch is computed as without a graph. Either way gradients are added to the same memory.
+    results: Sequence[Result]
+    has_moved: bool = False
+    """Whether the weights were moved, too; else there is the gradient alone."""
+    grad_norm: Tensor | None = None
+    """If they were: the norm of the gradient before it was cut, if it is."""
+
+
+class GraphedUpdate:
+    """Captures the update from a full window at the first one, and repeats it for every other.
+
+    A smaller window is computed as without a graph. Whether one is captured or repeated makes no difference to what it
+    computes, so that a run that is resumed, and captures anew, goes on to the same bits.
 
     Args:
-        eager: What is captured.
-        model: Its buffers are as before after the warm-up.
-        batch_size: Samples in a full batch.
+        eager: Computes the gradient.
+        model: Its buffers, like all else that an update changes, are as before after a capture.
+        optimizer: Of its weights; it has made an update before this is called.
+        move: Lets the optimizer move the weights, and gives the norm of the gradient; None: that stays outside.
+        num_batches: Micro-batches in a full window.
+        batch_size: Samples in each of them.
         capture: For a test that has no GPU.
     """
 
-    def __init__(self, eager: EagerGradient, model: nn.Module, batch_size: int, capture: Capture | None = None) -> None:
+    def __init__(
+        self,
+        eager: EagerGradient,
+        model: nn.Module,
+        optimizer: Optimizer,
+        move: Callable[[], Tensor | None] | None,
+        num_batches: int,
+        batch_size: int,
+        capture: Capture | None = None,
+    ) -> None:
         self._eager = eager
         self._model = model
-        self._batch_size = batch_size
+        self._optimizer = optimizer
+        self._rates = Rates(optimizer)
+        self._move = move
+        self._full = [batch_size] * num_batches
         self._capture = capture or capture_cuda
         self._replay: Callable[[], None] | None = None
-        self._inputs: tuple[Tensor, ...] = ()
-        self._targets: Tensor
-        self._share: Tensor
-        self._results: tuple[Tensor, Tensor]
+        self._window: list[Micro] = []
+        self._ring: Ring | None = None
+        self._gradients: list[Tensor | None] = []
+        self._norm: Tensor | None = None
 
-    def clear(self) -> None:
-        """Set the gradients to 0, where they lie: the graph knows their addresses."""
-        if self._replay is None:
-            self._eager.clear()
-        else:
-            torch._foreach_zero_([weight.grad for weight in self._eager.parameters if weight.grad is not None])
+    def takes(self, window: Sequence[Micro]) -> bool:
+        """Whether this is a full one."""
+        return [len(micro.targets) for micro in window] == self._full
 
-    def add(
-        self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor, is_last: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """Add the gradient of a batch."""
-        if len(targets) != self._batch_size:
-            return self._eager.add(inputs, targets, share)
+    def __call__(self, window: Sequence[Micro]) -> Computed:
+        """Compute a full one."""
         if self._replay is None:
-            self._replay = self._captured(inputs, targets)
-        for kept, new in zip(self._inputs, inputs, strict=True):
-            kept.copy_(new)
-        self._targets.copy_(targets)
-        self._share.fill_(share)
+            self._replay = self._captured(window)
+        for kept, new in zip(self._window, window, strict=True):
+            for values, others in zip(kept.inputs, new.inputs, strict=True):
+                values.copy_(others)
+            kept.targets.copy_(new.targets)
+            if isinstance(kept.share, Tensor):
+                kept.share.fill_(new.share)
+        self._rates.follow()
         self._replay()
-        loss, outputs = self._results
-        return loss.clone(), outputs.clone()  # the next replay overwrites them
+        for weight, gradient in zip(self._eager.parameters, self._gradients, strict=True):
+            weight.grad = gradient  # a window without the graph has others
+        assert self._ring is not None
+        return Computed([Result(*self._ring.newest()) for _ in window], self._move is not None, self._norm)
 
-    def _captured(self, inputs: Sequence[Tensor], targets: Tensor) -> Callable[[], None]:
-        self._inputs = tuple(values.clone() for values in inputs)
-        self._targets = targets.clone()
-        self._share = torch.ones((), device=targets.device)
-        buffers = copied_buffers(self._model)
-        weights = self._eager.parameters
-        before = [None if weight.grad is None else weight.grad.clone() for weight in weights]
-        generator = torch.cuda.get_rng_state() if targets.is_cuda else torch.get_rng_state()
-
-        def run() -> None:
-            self._results = self._eager.add(self._inputs, self._targets, self._share)
-
-        run()  # so that each weight that gets a gradient has the memory for it, and no other one has
+    def _captured(self, window: Sequence[Micro]) -> Callable[[], None]:
+        self._window = [
+            Micro(
+                tuple(values.clone() for values in micro.inputs),
+                micro.targets.clone(),
+                micro.share.clone() if isinstance(micro.share, Tensor) else micro.share,
+                micro.is_last,
+            )
+            for micro in window
+        ]
+        device = window[0].targets.device
+        generator = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+        before = [values.clone() for values in self._changed()]
         try:
-            replay = self._capture(run)
+            with nullcontext() if self._move is None else self._rates.in_tensors():
+                replay = self._capture(self._run)
         except RuntimeError as error:
             raise UserError(
-                "device.cuda_graph=true: the model or the loss cannot be captured",
+                "device.cuda_graph=true: the model, the loss or the optimizer cannot be captured",
                 where=str(error).partition("\n")[0],
                 expected="computations on the device alone: no .item(), no shapes that depend on values",
                 fix="device.cuda_graph=false, or device.compile=true",
             ) from error
-        restore_buffers(self._model, buffers)
-        for weight, gradient in zip(weights, before, strict=True):
-            if weight.grad is not None:
-                weight.grad.zero_() if gradient is None else weight.grad.copy_(gradient)
-        if targets.is_cuda:
-            torch.cuda.set_rng_state(generator)
+        self._gradients = [weight.grad for weight in self._eager.parameters]
+        assert self._ring is not None
+        self._ring.restart()
+        with torch.no_grad():
+            for values, others in zip(self._changed(), before, strict=True):
+                values.copy_(others)
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(generator, device)
         else:
             torch.set_rng_state(generator)
         return replay
+
+    def _run(self) -> None:
+        """What is captured. The results are put away beside the backward pass, which does not wait for that."""
+        self._eager.clear()
+        results = []  # held until the end, so that nothing else gets their memory before
+        with _beside(self._window[0].targets.device) as beside:
+            for micro in self._window:
+                loss, outputs = self._eager.forwards(micro)
+                results.append((*detached(loss, outputs), micro.targets))
+                if self._ring is None:
+                    rows = most_held(results[0][1].numel())
+                    self._ring = Ring(rows + len(self._window), results[0])  # a window is noted when it is complete
+                with beside():
+                    self._ring.write(results[-1])
+                self._eager.backwards(micro, loss)
+            if self._move is not None:
+                self._norm = self._move()
+
+    def _changed(self) -> Iterator[Tensor]:
+        """All that an update changes."""
+        yield from self._model.parameters()
+        yield from self._model.buffers()
+        for state in self._optimizer.state.values():
+            yield from (values for values in state.values() if isinstance(values, Tensor))
+
+
+class Rates:
+    """The learning rates of an optimizer in tensors, which a graph reads at each replay.
+
+    Outside a capture the optimizer itself has numbers, as always.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+        self._values: list[float] = []
+        self._tensors: list[Tensor] = []
+
+    @contextmanager
+    def in_tensors(self) -> Iterator[None]:
+        """While it lasts, the optimizer has the tensors."""
+        groups = self._optimizer.param_groups
+        self._values = [group["lr"] for group in groups]
+        self._tensors = [torch.full((), group["lr"], device=group["params"][0].device) for group in groups]
+        for group, rate in zip(groups, self._tensors, strict=True):
+            group["lr"] = rate
+        try:
+            yield
+        finally:
+            for group, value in zip(groups, self._values, strict=True):
+                group["lr"] = value
+
+    def follow(self) -> None:
+        """Let the tensors have the numbers that the optimizer has now."""
+        for number, rate in enumerate(self._tensors):
+            value = self._optimizer.param_groups[number]["lr"]
+            if value != self._values[number]:
+                self._values[number] = value
+                rate.fill_(value)
+
+
+@contextmanager
+def _beside(device: torch.device) -> Iterator[Callable[[], AbstractContextManager[object]]]:
+    """Gives a context in which a GPU's work goes on beside all other, from what is done by then; until the end."""
+    if device.type != "cuda":
+        yield nullcontext
+        return
+    main, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
+    @contextmanager
+    def beside() -> Iterator[None]:
+        side.wait_stream(main)
+        with torch.cuda.stream(side):
+            yield
+
+    yield beside
+    main.wait_stream(side)
 
 
 def capture_cuda(run: Callable[[], None]) -> Callable[[], None]:

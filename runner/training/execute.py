@@ -20,6 +20,7 @@ from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.tracking.console import Console
 from runner.tracking.formatting import counted
+from runner.training.deterministic import not_deterministic
 from runner.training.loop import train
 from runner.training.ranks import RankFailedError, together, write_to
 from runner.training.recorder import Judge
@@ -196,8 +197,9 @@ def train_here(execution: Execution) -> int:
         status.end("failed", f"{type(error).__name__}: {error}")
         console.error(f"{run.path} could not be written or read: {error}\n  what was saved before is whole")
     except (Exception, SystemExit) as error:  # a user's code may call sys.exit
-        status.end("failed", f"{type(error).__name__}: {error}")
-        console.error(traceback.format_exc())
+        mistake = not_deterministic(error)
+        status.end("failed", str(mistake) if mistake else f"{type(error).__name__}: {error}")
+        console.error(str(mistake) if mistake else traceback.format_exc())
     return 1
 
 

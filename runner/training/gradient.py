@@ -1,17 +1,42 @@
 """The gradient of a batch: forward pass, loss and backward pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
+from runner.training.shelf import Kept
 
 Outputs = Tensor | tuple[Tensor, ...]
 """What a model gives in training: its output, or a tuple of that and auxiliary outputs."""
+
+
+class Micro(NamedTuple):
+    """A micro-batch of an update, on the device."""
+
+    inputs: tuple[Tensor, ...]
+    """What the model takes."""
+    targets: Tensor
+    """What the loss takes."""
+    share: float | Tensor
+    """What part of the update these samples are: 1 where there is nothing to accumulate. A tensor is not looked at,
+    which would wait for the device; it may be 0, because the loss counts none of them."""
+    is_last: bool
+    """Whether the update follows: where several processes share the work, they add up theirs now."""
+
+
+class Result(NamedTuple):
+    """What came of a micro-batch, without a graph."""
+
+    loss: Tensor | Kept
+    """Its mean loss: a scalar, not scaled by the share; 0 if it counts none of the samples."""
+    outputs: Tensor | Kept
+    """The main output."""
+    targets: Tensor | Kept
 
 
 class Gradient(Protocol):
@@ -21,23 +46,15 @@ class Gradient(Protocol):
         """Forget the gradients of the update before."""
         ...
 
-    def add(
-        self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor, is_last: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Add the gradient of a batch.
-
-        Args:
-            inputs: What the model takes.
-            targets: What the loss takes.
-            share: What part of the update these samples are: 1 where there is nothing to accumulate. A tensor is not
-                looked at, which would wait for the device; it may be 0, because the loss counts none of them.
-            is_last: Whether the update follows: where several processes share the work, they add up theirs now.
-
-        Returns:
-            The mean loss of the batch (a scalar, not scaled by ``share``; 0 if it counts none of the samples) and the
-            main output, both without a graph.
-        """
+    def add(self, micro: Micro) -> Result:
+        """Add the gradient of a micro-batch."""
         ...
+
+
+def of_window(gradient: Gradient, window: Iterable[Micro]) -> list[Result]:
+    """Fill in the gradient of an update, from micro-batches that are asked for one after the other."""
+    gradient.clear()
+    return [gradient.add(micro) for micro in window]
 
 
 @dataclass(slots=True)
@@ -55,30 +72,43 @@ class EagerGradient:
         for parameter in self.parameters:
             parameter.grad = None
 
-    def add(
-        self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor, is_last: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """Add the gradient of a batch."""
+    def add(self, micro: Micro) -> Result:
+        """Add the gradient of a micro-batch."""
+        loss, outputs = self.forwards(micro)
+        self.backwards(micro, loss)
+        return Result(*detached(loss, outputs), micro.targets)
+
+    def forwards(self, micro: Micro) -> tuple[Tensor, Outputs]:
+        """The mean loss and what the model gives."""
         try:
             with self.autocast():
-                outputs = self.forward(*inputs)
-                loss = self.loss(outputs, targets)
+                outputs = self.forward(*micro.inputs)
+                loss = self.loss(outputs, micro.targets)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise UserError(
-                f"batch normalisation has no spread to divide by in a training batch of {len(targets)} sample",
+                f"batch normalisation has no spread to divide by in a training batch of {len(micro.targets)} sample",
                 where=f"torch says: {error}",
                 fix="data.drop_last=true, or another data.batch_size",
             ) from error
-        if isinstance(share, Tensor):
-            loss = _unless_nothing_counts(loss, outputs, share == 0)
+        if isinstance(micro.share, Tensor):
+            loss = _unless_nothing_counts(loss, outputs, micro.share == 0)
+        return loss, outputs
+
+    def backwards(self, micro: Micro, loss: Tensor) -> None:
+        """Add the gradient of the loss, as much as its share is."""
+        share = micro.share
         part = loss if not isinstance(share, Tensor) and share == 1 else loss * share
         if self.scaler is not None:
             part = self.scaler.scale(part)
         part.backward()  # type: ignore[no-untyped-call]
-        main = outputs if isinstance(outputs, Tensor) else outputs[0]
-        return loss.detach(), main.detach()
+
+
+def detached(loss: Tensor, outputs: Outputs) -> tuple[Tensor, Tensor]:
+    """Loss and main output without a graph."""
+    main = outputs if isinstance(outputs, Tensor) else outputs[0]
+    return loss.detach(), main.detach()
 
 
 def _unless_nothing_counts(loss: Tensor, outputs: Outputs, nothing: Tensor) -> Tensor:

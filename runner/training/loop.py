@@ -5,7 +5,7 @@ waits for the device but where it logs, saves or ends an epoch, so a run that is
 up again goes on as if nothing had happened.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from runner.data.loader import Batch
 from runner.training.buffers import copied_buffers, restore_buffers
+from runner.training.gradient import Micro
 from runner.training.parts import Parts
 from runner.training.progress import Plan, Progress
 from runner.training.recorder import Records
@@ -34,9 +35,9 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
         parts.begin_training()
         recorder.start_epoch(progress)
         batches = parts.splits.train.epoch(progress.epoch, start=progress.batch)
-        for window in islice(windows(batches, plan.accumulate), plan.steps_left(progress)):
+        for window in islice(windows(batches, parts.accumulate), plan.steps_left(progress)):
             lr = parts.set_lr(progress.step, progress.history)
-            grad_norm = train_step(parts, window, progress, plan.clip_norm, scores)
+            grad_norm = train_step(parts, window, progress, scores)
             progress.step += 1
             progress.batch += len(window)
             recorder.stepped(progress)
@@ -61,26 +62,25 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
             return
 
 
-def train_step(
-    parts: Parts, window: list[Batch], progress: Progress, clip_norm: float | None, scores: Scores
-) -> Tensor | None:
+def train_step(parts: Parts, window: list[Batch], progress: Progress, scores: Scores) -> Tensor | None:
     """One optimizer update from the micro-batches of a window; the norm of the gradient before it was cut, if it is.
 
     Losses are means, so each micro-batch counts by what its mean divides by: a last window that is shorter, or whose
     last batch is smaller, gives the gradient of the same samples in one batch.
     """
-    parts.gradient.clear()
     buffers = copied_buffers(parts.model) if parts.skip_nonfinite else None
-    seen = []
-    for batch, (inputs, targets), weight, share in weighed(parts, window, progress.epoch):
-        loss, outputs = parts.gradient.add(inputs, targets, share, batch is window[-1])
-        seen.append(Seen(loss, outputs, targets, batch.indices, weight, batch.num_own > 0))
+    weights, micro_batches = weighed(parts, window, progress.epoch)
+    computed = parts.compute(micro_batches, progress.step)
+    seen = [
+        Seen(*result, batch.indices, weight, batch.num_own > 0)
+        for result, batch, weight in zip(computed.results, window, weights, strict=True)
+    ]
     if buffers is not None and not parts.is_finite([one.loss for one in seen]):
         restore_buffers(parts.model, buffers)
         scores.skip()
         return None
     scores.add(seen, progress.step + 1)
-    return parts.update(clip_norm)
+    return parts.update(computed)
 
 
 @torch.no_grad()
@@ -99,8 +99,8 @@ def evaluate(parts: Parts, batches: Iterable[Batch], stop: Stop | None = None) -
     return scores.compute()
 
 
-def weighed(parts: Parts, window: list[Batch], epoch: int) -> Iterator[tuple[Batch, Prepared, Weight, Weight]]:
-    """Each batch of a window, as the model takes it, with what it counts and the share that this is of the window."""
+def weighed(parts: Parts, window: list[Batch], epoch: int) -> tuple[Sequence[Weight], Iterator[Micro]]:
+    """What each batch of a window counts, and the batches as the model takes them, with the share that this is."""
     ready: Iterable[Prepared] = (parts.splits.prepare(batch, epoch, training=True) for batch in window)
     if parts.divisor is None:
         weights: list[Weight] = [batch.num_own for batch in window]
@@ -111,7 +111,8 @@ def weighed(parts: Parts, window: list[Batch], epoch: int) -> Iterator[tuple[Bat
         total = sum(weights)
         if parts.group is not None:
             total = parts.group.sum(torch.as_tensor(total))
-    return zip(window, ready, weights, [weight / total for weight in weights], strict=True)
+    together = zip(ready, weights, window, strict=True)
+    return weights, (Micro(*one, weight / total, batch is window[-1]) for one, weight, batch in together)
 
 
 def windows(batches: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import runner
 from runner.build import build
@@ -26,6 +25,8 @@ from runner.models.adapt.outputs import HEADS, add_outputs, outputs_of
 from runner.models.adapt.weights import freeze
 from runner.models.initialise import initialise
 from runner.models.lazy import materialise
+from runner.training.averaging import MovingAverage
+from runner.training.deterministic import not_deterministic
 from runner.training.devices import Device
 from runner.training.tasks import Task
 from runner.training.team import Team
@@ -38,7 +39,7 @@ class Model:
     """A model and what else training has to know of it."""
 
     net: nn.Module
-    averaged: AveragedModel | None
+    averaged: MovingAverage | None
     """Keeps the exponential moving average of its weights and buffers, where that is asked for."""
     new_layers: tuple[str, ...]
     """Layers that the configuration has put in, so that weights from elsewhere need not have them."""
@@ -89,7 +90,8 @@ def make_model(
             _supervise(net, supervised, samples, targets, task)
     initialise(net, {name: rule.model_dump() for name, rule in config.init.items()})  # type: ignore[misc]
     held = freeze(net, adapt.freeze) if adapt.freeze else []
-    average = averaged(net, config.regularization.ema.decay)  # copied while each weight is whole
+    decay = config.regularization.ema.decay
+    average = None if decay is None else MovingAverage(net, decay)  # copied while each weight is whole
     net = _on_device(net, config, device, prepare, team)
     if average is not None:
         average = _on_device(average, config, device, prepare, team)
@@ -97,14 +99,6 @@ def make_model(
     new_layers = (*replaced, *joined, *([HEADS] if supervised else []))
     auxiliary_weights = (*adapt.output_weights, *(one.weight for one in supervised.values()))
     return Model(net, average, new_layers, auxiliary_weights, tuple(held))
-
-
-def averaged(model: nn.Module, decay: float | None) -> AveragedModel | None:
-    """What keeps the exponential moving average of a model's weights and buffers; None without a decay."""
-    if decay is None:
-        return None
-    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
 
 
 def _supervise(
@@ -155,6 +149,8 @@ def _explained(choices: Mapping[str, Any], inputs: Sequence[Tensor]) -> Iterator
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, TypeError) as error:
+        if refused := not_deterministic(error):
+            raise refused from error
         shapes = " and ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
         raise UserError(
             f"model={choices.get('model')} cannot work with data={choices.get('data')}: a sample has shape {shapes}",

@@ -21,6 +21,16 @@ _FUSED = {
 _FUSED_OF_PIECES = ("torch.optim.Adam", "torch.optim.AdamW")
 """Those for which it can even where each process has a piece of every weight."""
 
+_CAPTURABLE = (
+    "torch.optim.Adadelta",
+    "torch.optim.Adam",
+    "torch.optim.AdamW",
+    "torch.optim.NAdam",
+    "torch.optim.RAdam",
+    "torch.optim.RMSprop",
+)
+"""Optimizers that can be told to leave nothing to Python that a CUDA graph would not repeat."""
+
 _NORMS = (
     nn.modules.batchnorm._NormBase,  # batch and instance norms
     nn.LayerNorm,
@@ -36,6 +46,7 @@ def make_optimizer(
     *,
     norms_and_biases: bool = True,
     lr_factors: Mapping[nn.Parameter, float] | None = None,
+    for_graph: bool = False,
 ) -> torch.optim.Optimizer:
     """The optimizer of the weights that are trained, fused where torch can and the configuration does not say.
 
@@ -45,6 +56,7 @@ def make_optimizer(
         device: Where it is.
         norms_and_biases: Whether weight decay is for them too; otherwise they come into a group without.
         lr_factors: On the learning rate of some weights, which come into groups of their own.
+        for_graph: Whether its update is to be part of a CUDA graph, if it can.
 
     Raises:
         UserError: If there are factors, and the configuration gives the optimizer no ``lr``.
@@ -56,6 +68,8 @@ def make_optimizer(
     own = {"fused", "foreach", "differentiable"} & node.keys()
     if can and not own and device.type in _FUSED.get(node["_target_"], ()):
         node = {**node, "fused": True}
+    if for_graph and node["_target_"] in _CAPTURABLE:
+        node = {"capturable": True, **node}
     groups: list[Any] = weights
     if node.get("weight_decay") and not norms_and_biases:
         held = held_small(model, norms_and_biases=False)
@@ -66,7 +80,15 @@ def make_optimizer(
     if lr_factors:
         groups = _by_rate(groups, lr_factors, node.get("lr"))
     optimizer: torch.optim.Optimizer = build(node, groups, key="optimizer")
+    # It would say that capturable costs time outside a graph, where a few updates are.
+    optimizer._warned_capturable_if_run_uncaptured = True
     return optimizer
+
+
+def is_capturable(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether its update can be part of a CUDA graph that reads the learning rates from tensors."""
+    is_sgd = type(optimizer) is torch.optim.SGD
+    return all(group.get("capturable") or (is_sgd and group["fused"]) for group in optimizer.param_groups)
 
 
 def _by_rate(groups: list[Any], factors: Mapping[nn.Parameter, float], lr: float | None) -> list[dict[str, Any]]:

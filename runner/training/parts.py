@@ -1,30 +1,33 @@
 """Everything that a run trains with, built and on its device."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel
 
 from runner.data.loader import Batch
 from runner.errors import UserError
 from runner.parallel.group import Group
-from runner.parallel.pieces import local, whole
-from runner.training.cuda_graph import GraphedGradient
+from runner.parallel.pieces import local
+from runner.training.averaging import MovingAverage
+from runner.training.cuda_graph import Computed, GraphedUpdate
 from runner.training.data import Splits
+from runner.training.descent import Descent
 from runner.training.devices import Device
 from runner.training.divisors import Divisor, divisor_of
-from runner.training.gradient import Compiled, EagerGradient, Gradient, Outputs
-from runner.training.lean_torch import plain_step
+from runner.training.gradient import Compiled, EagerGradient, Gradient, Micro, Outputs, of_window
+from runner.training.optimizers import is_capturable
 from runner.training.penalties import Penalties
 from runner.training.schedules import Plateau, of_update
 from runner.training.scores import Scores, Weight
+from runner.training.shelf import Kept
 from runner.training.tasks import Task
 from runner.training.team import Team
+
+_WAYS = ("fused", "foreach", "capturable")
 
 
 @dataclass(slots=True)
@@ -35,11 +38,15 @@ class Parts:
     device: Device
     model: nn.Module
     """Holds the weights that are trained; never compiled, so that their names are those of the class."""
-    averaged: AveragedModel | None
+    averaged: MovingAverage | None
     """Holds the running average of the weights, which is what is evaluated; None where the weights themselves are."""
     compiles: bool
     graphs: bool
-    """Whether forward and backward pass become one CUDA graph."""
+    """Whether updates become CUDA graphs."""
+    accumulate: int
+    """Batches that an update takes."""
+    clip_norm: float | None
+    """What the norm of the gradient is cut to."""
     loss_fn: Callable[[Tensor, Tensor], Tensor]
     optimizer: torch.optim.Optimizer
     schedule: Callable[[float, float], float] | Plateau
@@ -67,12 +74,12 @@ class Parts:
     divisor: Divisor | None = field(init=False)
     """What that mean divides by, from the targets; None: the number of samples."""
     gradient: Gradient = field(init=False)
+    graph: GraphedUpdate | None = field(init=False)
+    descend: Descent = field(init=False)
     evaluated: nn.Module = field(init=False)
     """The model that is evaluated: the averaged one, where there is one."""
     evaluate: Callable[..., Tensor] = field(init=False)
     """Calls it, or its compiled form."""
-    step: Callable[[], object] = field(init=False)
-    """Lets the optimizer move the weights."""
     base_lrs: list[float] = field(init=False)
     autocast: Callable[[], AbstractContextManager[object]] = field(init=False)
 
@@ -85,12 +92,15 @@ class Parts:
         self.divisor = divisor_of(self.loss_fn)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         eager = EagerGradient(weights, forward, self.loss, self.device.autocast, self.scaler)
-        self.gradient = eager
+        self.gradient = eager if self.team is None else self.team.gradient(eager, trained)
+        self.descend = Descent(self.model, self.optimizer, self.scaler, self.penalties, self.clip_norm)
+        self.graph = None
         if self.graphs:
-            self.gradient = GraphedGradient(eager, self.model, self.splits.train.batch_size)
-        elif self.team is not None:
-            self.gradient = self.team.gradient(eager, trained)
-        self.step = plain_step(self.optimizer)
+            # What the device has to be asked for between gradient and descent, no graph can do.
+            is_whole = self.scaler is None and not self.skip_nonfinite and is_capturable(self.optimizer)
+            descend = self.descend if is_whole else None
+            size = self.splits.train.batch_size
+            self.graph = GraphedUpdate(eager, self.model, self.optimizer, descend, self.accumulate, size)
         self.base_lrs = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.autocast = self.device.autocast
 
@@ -136,14 +146,14 @@ class Parts:
         """The names of what such scores come to."""
         return list(Scores(self.task.new_metric(self.device.device), training and self.skip_nonfinite).compute())
 
-    def is_finite(self, losses: Sequence[Tensor]) -> bool:
+    def is_finite(self, losses: Sequence[Tensor | Kept]) -> bool:
         """Whether the losses of an update and every gradient are finite numbers, in all processes.
 
         A scaler looks after the gradients by itself. Waits for the device.
         """
         gradients = [local(weight.grad) for weight in self.model.parameters() if weight.grad is not None]
         gradients = [gradient for gradient in gradients if gradient.numel()]
-        values = [*losses]
+        values = [loss.tensor if isinstance(loss, Kept) else loss for loss in losses]
         if self.scaler is None and gradients:
             values += torch._foreach_norm(gradients, ord=float("inf"))
         is_finite = bool(torch.stack([value.float() for value in values]).isfinite().all())
@@ -166,20 +176,17 @@ class Parts:
             group["lr"] = base * factor
         return self.base_lrs[0] * factor
 
-    def update(self, clip_norm: float | None) -> Tensor | None:
-        """Let the optimizer move the parameters; the norm of the gradient before it was cut, if it is cut."""
-        grad_norm = None
-        if self.scaler is not None and (clip_norm is not None or self.penalties is not None):
-            self.scaler.unscale_(self.optimizer)
-        if self.penalties is not None:
-            self.penalties.add_gradient()
-        if clip_norm is not None:
-            grad_norm = whole(clip_grad_norm_(self.model.parameters(), clip_norm))
-        if self.scaler is None:
-            self.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+    def compute(self, window: Iterable[Micro], step: int) -> Computed:
+        """Compute what an update takes, counted from 0; in a graph, most of the update too."""
+        if self.graph is not None and step > 0:  # before, the optimizer has not made what it keeps
+            window = list(window)
+            if self.graph.takes(window):
+                return self.graph(window)
+        return Computed(of_window(self.gradient, window))
+
+    def update(self, computed: Computed) -> Tensor | None:
+        """Move the weights, if they were not moved yet; the norm of the gradient before it was cut, if it is cut."""
+        grad_norm = computed.grad_norm if computed.has_moved else self.descend()
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
         return grad_norm
@@ -214,9 +221,15 @@ class Parts:
         """Go on from what ``state_dict`` gave."""
         state = self._own(state)
         self._take_weights(state)
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(_carried_out_as(self.optimizer, state["optimizer"]))
         if self.scaler and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
+
+
+def _carried_out_as(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved state, with the optimizer's own ways of computing: what they can be is a matter of the device."""
+    own = [{way: group[way] for way in _WAYS if way in group} for group in optimizer.param_groups]
+    return {**state, "param_groups": [saved | ways for saved, ways in zip(state["param_groups"], own, strict=True)]}
 
 
 def _of_task(

@@ -96,8 +96,6 @@ class Plan:
 
     epochs: int
     max_steps: int | None
-    accumulate: int
-    clip_norm: float | None
     log_every: int
     save_every_epochs: int
     save_every_steps: int | None

@@ -10,10 +10,15 @@ from torch import Tensor
 from runner.errors import UserError, listing
 from runner.parallel.group import Group
 from runner.training.metrics import Metric
-from runner.training.shelf import Shelf
+from runner.training.shelf import ROWS, Kept, Shelf, joined, stacked
 
 _HELD_ELEMENTS = 1_000_000
 """Outputs held back before they are counted: few enough to be small beside a model, many enough to count rarely."""
+
+
+def most_held(elements: int) -> int:
+    """How many outputs of so many elements, and losses, are held back at the most."""
+    return min(ROWS, -(-_HELD_ELEMENTS // elements))
 
 
 Weight = float | Tensor
@@ -23,10 +28,10 @@ Weight = float | Tensor
 class Seen(NamedTuple):
     """A batch that went through the model."""
 
-    loss: Tensor
+    loss: Tensor | Kept
     """Its mean loss, a scalar."""
-    outputs: Tensor
-    targets: Tensor
+    outputs: Tensor | Kept
+    targets: Tensor | Kept
     indices: Tensor
     """(B,) ids of its samples."""
     weight: Weight
@@ -55,8 +60,9 @@ class Scores:
         self._group = group
         self._loss_sum = 0.0
         self._weight: float = 0
-        self._unread: list[tuple[Tensor, Weight, Tensor, int | None]] = []
-        self._uncounted: list[tuple[Tensor, Tensor]] = []
+        self._unread: list[tuple[float | Kept, float | Kept, Tensor, int | None]] = []
+        self._num_safe = 0  # of the unread ones: those whose losses lie where nobody else writes
+        self._uncounted: list[tuple[Kept, Kept]] = []
         self._uncounted_elements = 0
         self._shelf = Shelf()
         self._at_mark: tuple[float, float] = (0.0, 0)
@@ -66,12 +72,13 @@ class Scores:
     def add(self, batches: Sequence[Seen], step: int | None = None) -> None:
         """Note the batches of an update (counted from 1), or of an evaluation (None)."""
         for seen in batches:
-            self._unread.append((self._shelf.keep(seen.loss), seen.weight, seen.indices, step))
+            self._unread.append((_noted(seen.loss), _noted(seen.weight), seen.indices, step))
             if seen.counts:
-                self._uncounted.append((self._shelf.keep(seen.outputs), self._shelf.keep(seen.targets)))
-                self._uncounted_elements += seen.outputs.numel()
-        if self._uncounted_elements >= _HELD_ELEMENTS:
-            self._count()
+                outputs = self._shelf.keep(seen.outputs)
+                self._uncounted.append((outputs, self._shelf.keep(seen.targets)))
+                self._uncounted_elements += outputs.elements
+            if len(self._uncounted) >= ROWS or self._uncounted_elements >= _HELD_ELEMENTS:
+                self._let_go()
 
     def skip(self) -> None:
         """Note an update that was left out."""
@@ -123,31 +130,46 @@ class Scores:
     def _read_losses(self) -> None:
         if not self._unread:
             return
-        losses = torch.stack([loss for loss, *_ in self._unread]).tolist()
-        weights = _numbers([weight for _, weight, *_ in self._unread])
-        rows = [[one] for one in zip(losses, weights, strict=True)]  # by batch, and within a batch by process
-        if self._group is not None:
-            of_this = torch.tensor(rows, dtype=torch.float64)
-            rows = self._group.numbers(of_this).squeeze(2).transpose(0, 1).tolist()
-        for (_, _, indices, step), row in zip(self._unread, rows, strict=True):
-            for rank, (loss, weight) in enumerate(row):
-                if step is not None and not math.isfinite(loss):
-                    ids = indices.tolist()
-                    raise _not_finite(loss, step, ids if self._group is None else self._group.of(rank, ids))
-                if weight:  # else it may be the mean of nothing, which is no number
-                    self._loss_sum += loss * weight
-                    self._weight += weight
+        losses, weights, _, steps = zip(*self._unread, strict=True)
+        means = list(zip(_numbers(losses), _numbers(weights), strict=True))  # by batch
+        if self._group is not None:  # and within a batch by process
+            of_this = torch.tensor([[one] for one in means], dtype=torch.float64)
+            means = self._group.numbers(of_this).squeeze(2).transpose(0, 1).flatten(0, 1).tolist()
+        if steps[0] is not None and not math.isfinite(sum(loss for loss, _ in means)):
+            self._refuse([loss for loss, _ in means])
+        for loss, weight in means:
+            if weight:  # else it may be the mean of nothing, which is no number
+                self._loss_sum += loss * weight
+                self._weight += weight
         self._unread.clear()
+        self._num_safe = 0
+
+    def _refuse(self, losses: Sequence[float]) -> None:
+        number, loss = next((number, loss) for number, loss in enumerate(losses) if not math.isfinite(loss))
+        batch, rank = divmod(number, len(losses) // len(self._unread))
+        _, _, indices, step = self._unread[batch]
+        ids = indices.tolist()
+        raise _not_finite(loss, step or 0, ids if self._group is None else self._group.of(rank, ids))
 
     def _count(self) -> None:
         if self.metric.is_count and len(self._uncounted) > 1:
             all_outputs, all_targets = zip(*self._uncounted, strict=True)
-            self.metric.update(torch.cat(all_outputs), torch.cat(all_targets))
+            self.metric.update(joined(all_outputs), joined(all_targets))
         else:  # sums round: they are taken batch by batch, in order
             for outputs, targets in self._uncounted:
-                self.metric.update(outputs, targets)
+                self.metric.update(outputs.tensor, targets.tensor)
         self._uncounted.clear()
         self._uncounted_elements = 0
+
+    def _let_go(self) -> None:
+        """Let the rows be written again in which outputs, targets and losses are kept."""
+        self._count()
+        since = self._unread[self._num_safe :]
+        losses = [loss for loss, *_ in since if isinstance(loss, Kept)]
+        if losses:
+            block = stacked(losses).clone()
+            self._unread[self._num_safe :] = [(Kept(block, row), *since[row][1:]) for row in range(len(since))]
+        self._num_safe = len(self._unread)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint within an epoch keeps, but for the metric. Waits for the device.
@@ -177,9 +199,16 @@ class Scores:
         self._counted_before = list(metric_states[1:])
 
 
-def _numbers(weights: Sequence[Any]) -> list[float]:
-    """The weights, all of which are on the device, or none."""
-    return torch.stack(tuple(weights)).tolist() if isinstance(weights[0], Tensor) else list(weights)
+def _noted(number: Weight | Kept) -> float | Kept:
+    """A scalar, read at once where nothing has to be waited for."""
+    if isinstance(number, Tensor):
+        return number.item() if number.is_cpu else Kept(number[None], 0)
+    return number
+
+
+def _numbers(noted: Sequence[float | Kept]) -> list[float]:
+    """Scalars, all of which are on the device, or none."""
+    return stacked(noted).tolist() if isinstance(noted[0], Kept) else list(noted)  # type: ignore[arg-type]
 
 
 def _not_finite(value: float, step: int, ids: list[int]) -> UserError:

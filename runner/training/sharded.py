@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 
 from runner.errors import UserError
 from runner.parallel.batch_norm import synchronise
@@ -19,6 +18,7 @@ from runner.parallel.group import Group
 from runner.parallel.pieces import divided_like, is_divided, local
 from runner.runs.checkpoints import SHARDS
 from runner.runs.shards import digests, leaves, own_files, publish, put, read_shards, write_shards
+from runner.training.averaging import MovingAverage
 from runner.training.gradient import EagerGradient, Gradient
 from runner.training.team import AveragedGradient, N, Team
 
@@ -43,20 +43,12 @@ class Shards(Team):
 
     def place(self, model: N) -> N:
         """Divide a model that lies in the memory of the CPU; at no time the device has more of it than a block."""
-        net = model.module if isinstance(model, AveragedModel) else model
+        net = model.module if isinstance(model, MovingAverage) else model
         if self._sync_batch_norm:
             synchronise(net, self._device)
         for block in blocks(net):
             fully_shard(block, mesh=self._mesh, reshard_after_forward=True)
         fully_shard(net, mesh=self._mesh, reshard_after_forward=True)
-        if isinstance(model, AveragedModel):
-            model.n_averaged = model.n_averaged.to(self._device)
-            average: Any = model.multi_avg_fn
-
-            def of_pieces(averages: Sequence[Tensor], weights: Sequence[Tensor], count: Tensor | int) -> None:
-                average(list(map(local, averages)), list(map(local, weights)), count)
-
-            model.multi_avg_fn = of_pieces
         return model
 
     def wrap(self, model: nn.Module) -> nn.Module:

@@ -100,7 +100,7 @@ def memory_of(parts: Parts, inputs: Sequence[Tensor], batch_size: int) -> dict[s
     kept = kept_for_backward(parts, inputs) * batch_size // len(inputs[0])
     for weight in trained:
         weight.grad = torch.zeros_like(weight)
-    parts.step()  # makes the optimizer's state
+    parts.optimizer.step()  # makes the optimizer's state
     state = [value for values in parts.optimizer.state.values() for value in _tensors(values)]
     found = {
         "weights": _bytes(weights),

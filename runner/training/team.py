@@ -1,18 +1,18 @@
 """Several processes that train one model together: where it lies, how it is called, and whose gradients count."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from runner.parallel.batch_norm import synchronise
 from runner.parallel.group import Group
-from runner.training.gradient import EagerGradient, Gradient
+from runner.training.gradient import EagerGradient, Gradient, Micro, Result
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -129,8 +129,6 @@ class AveragedGradient:
     def clear(self) -> None:
         self._eager.clear()
 
-    def add(
-        self, inputs: Sequence[Tensor], targets: Tensor, share: float | Tensor, is_last: bool
-    ) -> tuple[Tensor, Tensor]:
-        with self._averaging(is_last):
-            return self._eager.add(inputs, targets, share * self._size)  # so that the mean of all becomes their sum
+    def add(self, micro: Micro) -> Result:
+        with self._averaging(micro.is_last):  # so that the mean of all becomes their sum
+            return self._eager.add(micro._replace(share=micro.share * self._size))

@@ -15,7 +15,7 @@ from runner.parallel.batch_norm import synchronise
 from runner.parallel.group import Group, formed
 from runner.parallel.meeting import Meeting
 from runner.parallel.place import find_place
-from runner.training.gradient import EagerGradient
+from runner.training.gradient import EagerGradient, Micro
 from runner.training.team import Replicas
 
 
@@ -85,7 +85,7 @@ def gradients(group: Group) -> None:
     eager = EagerGradient(list(model.parameters()), wrapped, functional.mse_loss, nullcontext, None)
     gradient = team.gradient(eager, wrapped)
     for number in range(3):
-        gradient.add((values[number, group.rank, None],), targets[number, group.rank, None], 1 / 9, number == 2)
+        gradient.add(Micro((values[number, group.rank, None],), targets[number, group.rank, None], 1 / 9, number == 2))
         weights = group.gathered(model.weight.grad)
         assert torch.equal(weights[0], weights[1]) == (number == 2)
     (whole,) = torch.autograd.grad(functional.mse_loss(model(values), targets), [model.weight])

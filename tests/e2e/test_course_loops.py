@@ -208,7 +208,7 @@ def test_adapted_resnet_differs_from_a_loop_with_adamw_as_it_comes_by_rounding_a
         scores = parts.new_scores(training=True)
         for batch in parts.splits.train.epoch(epoch):
             parts.set_lr(progress.step)
-            train_step(parts, [batch], progress, None, scores)
+            train_step(parts, [batch], progress, scores)
             progress.step += 1
         losses.append(scores.loss())
     by_hand = adapted_resnet_by_hand(images, labels, torch.float64, fused=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pytest
+import torch
 from comparing import NewRun, assert_identical, execute, result, rows, stop_at
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
@@ -148,6 +149,25 @@ def test_an_interrupted_run_that_loads_otherwise_each_time_equals_the_run_left_a
     composer: Composer, typed: list[str], lived: list[Life]
 ) -> None:
     assert_lives_change_nothing(composer.compose(typed), lived)
+
+
+ON_A_GPU = st.sampled_from(
+    [
+        ["device=cuda", "device.deterministic=true"],
+        ["device=cuda", "device.deterministic=true", "device.cuda_graph=true"],
+    ]
+)
+
+
+@pytest.mark.slow
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+@settings(EXAMPLES, max_examples=40)
+@given(typed=configurations(), on_a_gpu=ON_A_GPU, lived=lives(loading=st.just(())))
+def test_an_interrupted_run_on_a_gpu_equals_the_run_left_alone(
+    composer: Composer, typed: list[str], on_a_gpu: list[str], lived: list[Life]
+) -> None:
+    assert_lives_change_nothing(composer.compose([*on_a_gpu, *(one for one in typed if one != "device=cpu")]), lived)
 
 
 SMALL = (

@@ -15,6 +15,7 @@ from runner.runs.directory import RunDirectory
 from runner.tracking.console import Console
 from runner.training.assemble import assemble
 from runner.training.execute import execute
+from runner.training.gradient import Micro
 from runner.training.parts import Parts
 from runner.training.signals import StopRequest
 from runner.trust import Trust
@@ -86,7 +87,7 @@ def test_the_loss_is_the_main_one_and_the_auxiliary_ones_by_their_weights(parts_
     parts = parts_of(*RESNET, "adapt.outputs={layer1: {weight: 0.3}, layer2: {weight: 0.5}}")
     inputs, targets = a_batch(parts)
     parts.begin_training()
-    loss, main = parts.gradient.add(inputs, targets, 1.0)
+    loss, main, _ = parts.gradient.add(Micro(tuple(inputs), targets, 1.0, is_last=True))
     outputs = parts.model(*inputs)  # batch normalisation takes the same batch's statistics again
     assert torch.allclose(main, outputs[0], atol=1e-5)
     expected = [F.cross_entropy(output, targets) for output in outputs]
@@ -120,13 +121,13 @@ def test_a_models_own_auxiliary_outputs_count_by_their_weights(
     parts.begin_training()
     main, early, first = parts.model(*inputs)
     expected = F.cross_entropy(main, targets) + 0.25 * F.cross_entropy(early, targets)
-    loss, outputs = parts.gradient.add(inputs, targets, 1.0)
+    loss, outputs, _ = parts.gradient.add(Micro(tuple(inputs), targets, 1.0, is_last=True))
     torch.testing.assert_close(loss, expected + 0.5 * F.cross_entropy(first, targets))
     assert torch.equal(outputs, main)
     without = parts_of("model=deep")
     without.begin_training()
     with pytest.raises(UserError, match=r"gives 1 auxiliary outputs in training(.|\n)*adapt\.output_weights=\[0\.3\]"):
-        without.gradient.add(inputs, targets, 1.0)
+        without.gradient.add(Micro(tuple(inputs), targets, 1.0, is_last=True))
 
 
 def test_a_head_of_ones_own_may_be_named(parts_of: PartsOf) -> None:

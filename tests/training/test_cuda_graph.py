@@ -1,14 +1,18 @@
 """A captured pass: what it computes, and that capturing leaves no trace. Without a GPU, a call plays the graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
-from runner.training.cuda_graph import GraphedGradient
-from runner.training.gradient import EagerGradient
+from runner.training.cuda_graph import Capture, GraphedUpdate
+from runner.training.descent import Descent
+from runner.training.gradient import EagerGradient, Micro, of_window
+from runner.training.metrics import ClassificationMetrics
+from runner.training.optimizers import make_optimizer
+from runner.training.scores import Scores, Seen
 
 DEVICES = [
     "cpu",
@@ -17,16 +21,23 @@ DEVICES = [
 
 
 class Recorded:
-    """Like a capture on CUDA: passes beforehand, then a computation on the memory that was seen then."""
+    """Like a capture on CUDA: computations beforehand, then one on the memory that was seen then."""
 
+    captures = 0
     replays = 0
+    weights: Sequence[nn.Parameter] = ()
 
     def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
+        self.captures += 1
         run()
+        gradients = [weight.grad for weight in self.weights]
 
         def replay() -> None:
             self.replays += 1
             run()
+            for weight, gradient in zip(self.weights, gradients, strict=True):
+                if gradient is not None and weight.grad is not None:
+                    gradient.copy_(weight.grad)
 
         return replay
 
@@ -47,55 +58,159 @@ def batches(device: str, sizes: list[int]) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
+FULL = 6
+
+
 def trained(
-    device: str, graphed: bool, updates: list[list[int]], capture: Callable[..., Callable[[], None]] | None = None
-) -> tuple[nn.Module, list[Tensor]]:
-    """The model after updates from micro-batches of these sizes, and what each returned."""
-    model = network(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
-    eager = EagerGradient(
-        list(model.parameters()), model, nn.CrossEntropyLoss(), lambda: torch.autocast(device, enabled=False), None
-    )
-    gradient = GraphedGradient(eager, model, 6, capture) if graphed else eager
+    device: str,
+    graphed: bool,
+    updates: list[list[int]],
+    capture: Capture | None = None,
+    optimizer: str = "torch.optim.SGD",
+    moves: bool = True,
+    clip_norm: float | None = None,
+    restart_after: int | None = None,
+) -> tuple[nn.Module, list[float], dict[str, float]]:
+    """The model after updates from micro-batches of these sizes, the loss and norm of each update, and the scores.
+
+    Args:
+        device: Where.
+        graphed: Whether in a graph.
+        updates: The sizes.
+        capture: What captures.
+        optimizer: Of torch, with a learning rate that halves with every update and what else it has by default.
+        moves: Whether the graph moves the weights.
+        clip_norm: Of the gradient.
+        restart_after: Updates after which everything is made anew, from the states.
+    """
+    parts = made(device, updates[1], capture, optimizer, moves, clip_norm)
+    scores = Scores(ClassificationMetrics(3, torch.device(device)))
     torch.manual_seed(2)
-    returned: list[Tensor] = []
-    for sizes in updates:
-        gradient.clear()
-        for inputs, targets in batches(device, sizes):
-            returned += gradient.add([inputs], targets, len(targets) / sum(sizes))
-        optimizer.step()
-    return model, returned
+    told: list[float] = []
+    for number, sizes in enumerate(updates):
+        if number == restart_after:
+            before = parts
+            with torch.random.fork_rng():
+                parts = made(device, updates[1], capture, optimizer, moves, clip_norm)
+            parts[0].load_state_dict(before[0].state_dict())
+            parts[1].load_state_dict(before[1].state_dict())
+        model, optimizing, eager, descend, graph = parts
+        for group in optimizing.param_groups:
+            group["lr"] = 0.1 / 2**number
+        window = [
+            Micro((inputs,), targets, len(targets) / sum(sizes), position == len(sizes) - 1)
+            for position, (inputs, targets) in enumerate(batches(device, sizes))
+        ]
+        if graphed and number > 0 and graph.takes(window):
+            results, has_moved, norm = graph(window)
+        else:
+            results, has_moved, norm = of_window(eager, window), False, None
+        seen = [
+            Seen(*result, torch.arange(len(m.targets)), len(m.targets))
+            for result, m in zip(results, window, strict=True)
+        ]
+        scores.add(seen, number + 1)
+        norm = norm if has_moved else descend()
+        told += [scores.loss_since_mark(), 0.0 if norm is None else norm.item()]
+    return model, told, scores.compute()
+
+
+def made(
+    device: str,
+    sizes: list[int],
+    capture: Capture | None,
+    optimizer: str,
+    moves: bool,
+    clip_norm: float | None,
+) -> tuple[nn.Module, torch.optim.Optimizer, EagerGradient, Descent, GraphedUpdate]:
+    """All that an update takes."""
+    model = network(device)
+    more = {"momentum": 0.9, "weight_decay": 0.1} if optimizer == "torch.optim.SGD" else {}
+    node = {"_target_": optimizer, "lr": 0.1, **more}
+    optimizing = make_optimizer(node, model, torch.device(device), for_graph=device == "cuda")
+    weights = [weight for group in optimizing.param_groups for weight in group["params"]]
+    if isinstance(capture, Recorded):
+        capture.weights = weights
+    eager = EagerGradient(weights, model, nn.CrossEntropyLoss(), lambda: torch.autocast(device, enabled=False), None)
+    descend = Descent(model, optimizing, None, None, clip_norm)
+    graph = GraphedUpdate(eager, model, optimizing, descend if moves else None, len(sizes), FULL, capture)
+    return model, optimizing, eager, descend, graph
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("moves", [True, False], ids=["with the descent", "without"])
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
 @pytest.mark.parametrize(
     "updates",
-    [[[6], [6], [6]], [[6], [2], [6]], [[2], [6], [6]], [[6, 6], [6, 6], [6, 2]], [[2, 6], [6]]],
-    ids=["full", "a smaller one", "a smaller one first", "accumulated", "captured within an update"],
+    [
+        [[6], [6], [6], [6]],
+        [[6], [6], [6], [2], [6]],
+        [[6], [6], [2], [6], [6]],
+        [[6, 6], [6, 6], [6, 6], [6, 2], [6, 6]],
+        [[6, 6], [6, 6], [6], [6, 6]],
+    ],
+    ids=["full", "a smaller one", "a smaller one first", "accumulated", "a window that is shorter"],
 )
-def test_a_graph_computes_what_python_computes(device: str, updates: list[list[int]]) -> None:
+def test_a_graph_computes_what_python_computes(
+    device: str, updates: list[list[int]], moves: bool, clip_norm: float | None
+) -> None:
     capture = None if device == "cuda" else Recorded()
-    model, returned = trained(device, True, updates, capture)
-    expected, expected_returned = trained(device, False, updates)
-    same = {"rtol": 0, "atol": 0} if device == "cpu" else {}
+    settings = {"moves": moves, "clip_norm": clip_norm}
+    model, told, scores = trained(device, True, updates, capture, **settings)
+    expected, expected_told, expected_scores = trained(device, False, updates, capture, **settings)
+    same = {"rtol": 0, "atol": 0} if device == "cpu" and not moves else {}  # rates in a tensor have 24 bits
     torch.testing.assert_close(model.state_dict(), expected.state_dict(), **same)
-    torch.testing.assert_close(returned, expected_returned, **same)
+    assert told == pytest.approx(expected_told, rel=1e-5)
+    assert scores == pytest.approx(expected_scores, rel=1e-5)
 
 
-def test_it_is_captured_once_and_repeated_for_full_batches_alone() -> None:
+CAPTURABLE = ["Adadelta", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "SGD"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+@pytest.mark.parametrize("optimizer", CAPTURABLE)
+def test_every_optimizer_that_can_be_captured_computes_in_a_graph_what_it_does_without(optimizer: str) -> None:
+    model, told, _ = trained("cuda", True, [[6]] * 6 + [[2], [6]], optimizer=f"torch.optim.{optimizer}")
+    expected, expected_told, _ = trained("cuda", False, [[6]] * 6 + [[2], [6]], optimizer=f"torch.optim.{optimizer}")
+    torch.testing.assert_close(model.state_dict(), expected.state_dict(), rtol=1e-4, atol=1e-6)
+    assert told == pytest.approx(expected_told, rel=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("restart_after", [1, 3, 5])
+def test_capturing_anew_changes_no_bit(device: str, restart_after: int) -> None:
+    capture = None if device == "cuda" else Recorded()
+    updates = [[6], [6], [6], [2], [6], [6], [6]]
+    model, told, scores = trained(device, True, updates, capture)
+    resumed, resumed_told, resumed_scores = trained(device, True, updates, capture, restart_after=restart_after)
+    torch.testing.assert_close(resumed.state_dict(), model.state_dict(), rtol=0, atol=0)
+    assert (resumed_told, resumed_scores) == (told, scores)
+
+
+def test_it_is_captured_once_and_repeated_for_full_windows_alone() -> None:
     capture = Recorded()
-    trained("cpu", True, [[6], [6, 2], [2], [6]], capture)
-    assert capture.replays == 3
+    trained("cpu", True, [[6, 6], [6, 6], [6], [6, 2], [6, 6]], capture)
+    assert (capture.captures, capture.replays) == (1, 2)
+
+
+def test_more_updates_than_a_ring_has_rows_are_all_counted() -> None:
+    updates = [[6, 6]] * 150
+    _, told, scores = trained("cpu", True, updates, Recorded(), moves=False)
+    _, expected_told, expected = trained("cpu", False, updates, moves=False)
+    assert scores == expected
+    assert told == expected_told
 
 
 def test_a_weight_without_gradient_keeps_none_so_that_decay_leaves_it_alone() -> None:
-    model, _ = trained("cpu", True, [[6], [6]], Recorded())
+    model, _, _ = trained("cpu", True, [[6], [6], [6]], Recorded())
     assert model.get_parameter("unused").tolist() == [1, 1]
 
 
 def test_what_cannot_be_captured_is_told_with_the_reason() -> None:
     def refuse(run: Callable[[], None]) -> Callable[[], None]:
+        run()
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     with pytest.raises(UserError, match=r"cuda_graph=true.*\n  where:    operation not permitted when stream is cap"):
-        trained("cpu", True, [[6]], refuse)
+        trained("cpu", True, [[6], [6]], refuse)

@@ -114,7 +114,7 @@ def test_an_update_of_several_micro_batches_is_that_of_all_their_samples_with_cl
     loss = F.cross_entropy(model(inputs), targets, CLASS_WEIGHTS)
     loss.backward()
     scores = parts.new_scores(training=True)
-    train_step(parts, window, Progress(), None, scores)
+    train_step(parts, window, Progress(), scores)
     assert scores.loss() == pytest.approx(loss.item())
     for ours, weight in zip(parts.model.parameters(), model.parameters(), strict=True):
         assert weight.grad is not None
@@ -131,7 +131,7 @@ def test_a_micro_batch_of_which_nothing_counts_adds_nothing(parts_of: Callable[.
         for number in classes:
             some = parts.splits.train_in_order.some(parts.splits.train.indices[:4])
             window.append(some._replace(targets=torch.full_like(some.targets, number)))
-        train_step(parts, window, Progress(), None, scores)
+        train_step(parts, window, Progress(), scores)
         gradients.append([weight.grad for weight in parts.model.parameters()])
         losses.append(scores.compute()["loss"])
         assert scores.skipped == 0

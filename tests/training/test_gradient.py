@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from runner.errors import UserError
-from runner.training.gradient import Compiled, EagerGradient
+from runner.training.gradient import Compiled, EagerGradient, Micro
 
 
 def test_full_batches_are_compiled_and_smaller_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,4 +38,4 @@ def test_a_last_batch_of_one_sample_is_told_where_batch_normalisation_cannot_tak
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     gradient = EagerGradient(list(model.parameters()), model, F.mse_loss, nullcontext, None)
     with pytest.raises(UserError, match=r"in a training batch of 1 sample(.|\n)*fix: +data\.drop_last=true"):
-        gradient.add([torch.rand(1, 2)], torch.rand(1, 3), 1.0)
+        gradient.add(Micro((torch.rand(1, 2),), torch.rand(1, 3), 1.0, True))

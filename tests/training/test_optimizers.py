@@ -110,7 +110,7 @@ def test_some_updates_are_those_of_a_plain_loop_also_when_it_is_taken_up_again(
         for group in parts.optimizer.param_groups:
             group["lr"] *= factor
         gradient(parts, parts.model, step)
-        parts.update(clip_norm=None)
+        parts.descend()
     torch.testing.assert_close(weights(parts.model), weights(model), rtol=1e-5, atol=1e-6)
     assert (weights(model) - before).abs().max() > 1e-4
 
@@ -207,7 +207,7 @@ def test_weight_decay_of_sgd_without_norms_and_biases_is_that_by_hand(parts_of: 
     before = copy.deepcopy(parts.model)
     gradient(parts, parts.model, 0)
     gradient(parts, before, 0)
-    parts.update(clip_norm=None)
+    parts.descend()
     for (name, now), then in zip(parts.model.named_parameters(), before.parameters(), strict=True):
         assert then.grad is not None
         decay = 0.0 if name.endswith("bias") else 0.5

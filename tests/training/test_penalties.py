@@ -69,7 +69,7 @@ def after_an_update(parts: Parts, accumulate: int, clip_norm: float | None = Non
         for weight in by_hand.parameters():
             assert weight.grad is not None
             weight -= 0.5 * weight.grad
-    train_step(parts, batches, Progress(), clip_norm, parts.new_scores(training=True))
+    train_step(parts, batches, Progress(), parts.new_scores(training=True))
     return by_hand
 
 
@@ -82,6 +82,7 @@ def test_an_update_is_that_of_the_loss_plus_the_penalties_once_whatever_is_accum
     parts = parts_of(
         *("regularization.l1=0.1", "regularization.l2=0.2", "regularization.norms_and_biases=false"),
         *(f"training.accumulate={accumulate}", f"device.precision={precision}"),
+        f"regularization.clip_norm={'null' if clip_norm is None else clip_norm}",
     )
     by_hand = after_an_update(parts, accumulate, clip_norm)
     assert (parts.scaler is not None) is (precision == "fp16")
@@ -94,7 +95,7 @@ def test_under_sgd_an_l2_penalty_is_a_weight_decay_of_twice_its_size(parts_of: C
     penalised, decayed = parts_of("regularization.l2=0.05"), parts_of("optimizer.weight_decay=0.1")
     for parts in (penalised, decayed):
         for batch in islice(parts.splits.train.epoch(0), 3):
-            train_step(parts, [batch], Progress(), None, parts.new_scores(training=True))
+            train_step(parts, [batch], Progress(), parts.new_scores(training=True))
     for one, other in zip(penalised.model.parameters(), decayed.model.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 

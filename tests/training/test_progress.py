@@ -12,7 +12,7 @@ def monitor(*, higher: bool = True, min_delta: float = 0.0, patience: int | None
 
 
 def plan(epochs: int = 10, max_steps: int | None = None, patience: int | None = None) -> Plan:
-    return Plan(epochs, max_steps, 1, None, 50, 1, None, None, monitor(patience=patience))
+    return Plan(epochs, max_steps, 50, 1, None, None, monitor(patience=patience))
 
 
 def run_epochs(scores: list[float], rule: Monitor) -> tuple[Progress, list[bool]]:

@@ -57,7 +57,7 @@ def save(who: list[str], parameters: int, saves: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory(dir=".bench") as folder, own_loop(Path(folder), *typed) as loop:
         parts, progress, recorder = loop.parts, loop.progress, loop.recorder
         scores = parts.new_scores(training=True)
-        train_step(parts, [next(parts.splits.train.epoch(0))], progress, None, scores)  # makes Adam's state
+        train_step(parts, [next(parts.splits.train.epoch(0))], progress, scores)  # makes Adam's state
         tensors = [*parts.model.state_dict().values()]
         tensors += [value for state in parts.optimizer.state.values() for value in state.values()]
         state_mb = sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
