@@ -75,13 +75,10 @@ class Prepare:
         if self._changes[training] and first.ndim == 4:
             draw = Draws(self._seed, epoch, batch.indices.to(self._device, non_blocking=True))
             first, targets = self._changed(self._changes[training], first, targets, draw)
-        if first.data_ptr() == batch.inputs[0].data_ptr() and (self._mean is not None or self._std is not None):
-            first = first.clone()  # what follows works in place
-        if self._mean is not None:
-            first.sub_(_fitting(self._mean, first, "mean"))
-        if self._std is not None:
-            first.div_(_fitting(self._std, first, "std"))
-        targets = targets if targets.is_floating_point() else targets.long()
+        if self._mean is not None or self._std is not None:
+            first = self._normalised(first, batch.inputs[0])
+        if targets.dtype is not torch.int64 and not targets.is_floating_point():
+            targets = targets.long()
         if training and self._blend is not None:
             leading = int(batch.indices[0]) if batch.part is None else batch.part.first
             first, targets = self._blend(first, targets, leading, epoch)
@@ -95,6 +92,15 @@ class Prepare:
         white = _WHITE.get(values.dtype)
         values = values.to(torch.float32, memory_format=self.memory_format)
         return values.div_(white) if white else values
+
+    def _normalised(self, first: Tensor, stored: Tensor) -> Tensor:
+        if first.data_ptr() == stored.data_ptr():
+            first = first.clone()  # what follows works in place
+        if self._mean is not None:
+            first.sub_(_fitting(self._mean, first, "mean"))
+        if self._std is not None:
+            first.div_(_fitting(self._std, first, "std"))
+        return first
 
     def _changed(
         self, changes: Sequence[Augmentation], images: Tensor, targets: Tensor, draw: Draws

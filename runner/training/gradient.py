@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
-from runner.training.shelf import Kept
+from runner.training.shelf import Lent
 
 Outputs = Tensor | tuple[Tensor, ...]
 """What a model gives in training: its output, or a tuple of that and auxiliary outputs."""
@@ -32,11 +32,11 @@ class Micro(NamedTuple):
 class Result(NamedTuple):
     """What came of a micro-batch, without a graph."""
 
-    loss: Tensor | Kept
+    loss: Tensor | Lent
     """Its mean loss: a scalar, not scaled by the share; 0 if it counts none of the samples."""
-    outputs: Tensor | Kept
+    outputs: Tensor | Lent
     """The main output."""
-    targets: Tensor | Kept
+    targets: Tensor | Lent
 
 
 class Gradient(Protocol):

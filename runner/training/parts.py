@@ -23,7 +23,7 @@ from runner.training.optimizers import is_capturable
 from runner.training.penalties import Penalties
 from runner.training.schedules import Plateau, of_update
 from runner.training.scores import Scores, Weight
-from runner.training.shelf import Kept
+from runner.training.shelf import Lent
 from runner.training.tasks import Task
 from runner.training.team import Team
 
@@ -146,14 +146,14 @@ class Parts:
         """The names of what such scores come to."""
         return list(Scores(self.task.new_metric(self.device.device), training and self.skip_nonfinite).compute())
 
-    def is_finite(self, losses: Sequence[Tensor | Kept]) -> bool:
+    def is_finite(self, losses: Sequence[Tensor | Lent]) -> bool:
         """Whether the losses of an update and every gradient are finite numbers, in all processes.
 
         A scaler looks after the gradients by itself. Waits for the device.
         """
         gradients = [local(weight.grad) for weight in self.model.parameters() if weight.grad is not None]
         gradients = [gradient for gradient in gradients if gradient.numel()]
-        values = [loss.tensor if isinstance(loss, Kept) else loss for loss in losses]
+        values = [loss.tensor if isinstance(loss, Lent) else loss for loss in losses]
         if self.scaler is None and gradients:
             values += torch._foreach_norm(gradients, ord=float("inf"))
         is_finite = bool(torch.stack([value.float() for value in values]).isfinite().all())

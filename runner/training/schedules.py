@@ -16,6 +16,8 @@ def of_update(schedule: Callable[[float, float], float], step: int, steps_per_ep
     So a linear warm-up over n updates takes 1/n, 2/n, ..., 1 (gradual warm-up: Goyal et al. 2017, section 2.2), and
     neither a rise from 0 nor a fall to 0 has an update that changes nothing.
     """
+    if isinstance(schedule, Constant):
+        return 1.0  # asked for in every update, so worth a microsecond
     begin = step / steps_per_epoch
     end = math.nextafter((step + 1) / steps_per_epoch, begin)  # not yet in the next epoch, for those that count epochs
     return max(schedule(begin, epochs), schedule(end, epochs))

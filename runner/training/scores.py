@@ -10,7 +10,7 @@ from torch import Tensor
 from runner.errors import UserError, listing
 from runner.parallel.group import Group
 from runner.training.metrics import Metric
-from runner.training.shelf import ROWS, Kept, Shelf, joined, stacked
+from runner.training.shelf import ROWS, Lent, Shelf, joined, stacked
 
 _HELD_ELEMENTS = 1_000_000
 """Outputs held back before they are counted: few enough to be small beside a model, many enough to count rarely."""
@@ -28,10 +28,10 @@ Weight = float | Tensor
 class Seen(NamedTuple):
     """A batch that went through the model."""
 
-    loss: Tensor | Kept
+    loss: Tensor | Lent
     """Its mean loss, a scalar."""
-    outputs: Tensor | Kept
-    targets: Tensor | Kept
+    outputs: Tensor | Lent
+    targets: Tensor | Lent
     indices: Tensor
     """(B,) ids of its samples."""
     weight: Weight
@@ -60,9 +60,10 @@ class Scores:
         self._group = group
         self._loss_sum = 0.0
         self._weight: float = 0
-        self._unread: list[tuple[float | Kept, float | Kept, Tensor, int | None]] = []
-        self._num_safe = 0  # of the unread ones: those whose losses lie where nobody else writes
-        self._uncounted: list[tuple[Kept, Kept]] = []
+        self._unread: list[tuple[float | Tensor | Lent, float | Tensor, Tensor, int | None]] = []
+        self._num_lent = 0  # batches whose results lie where a graph writes again
+        self._num_safe = 0  # of the unread ones: those before them
+        self._uncounted: list[tuple[Tensor | Lent, Tensor | Lent]] = []
         self._uncounted_elements = 0
         self._shelf = Shelf()
         self._at_mark: tuple[float, float] = (0.0, 0)
@@ -74,11 +75,14 @@ class Scores:
         for seen in batches:
             self._unread.append((_noted(seen.loss), _noted(seen.weight), seen.indices, step))
             if seen.counts:
-                outputs = self._shelf.keep(seen.outputs)
-                self._uncounted.append((outputs, self._shelf.keep(seen.targets)))
-                self._uncounted_elements += outputs.elements
-            if len(self._uncounted) >= ROWS or self._uncounted_elements >= _HELD_ELEMENTS:
+                self._uncounted.append((self._kept(seen.outputs), self._kept(seen.targets)))
+                self._uncounted_elements += seen.outputs.numel()
+            self._num_lent += isinstance(seen.loss, Lent)
+            if self._num_lent >= ROWS or self._uncounted_elements >= _HELD_ELEMENTS:
                 self._let_go()
+
+    def _kept(self, tensor: Tensor | Lent) -> Tensor | Lent:
+        return tensor if isinstance(tensor, Lent) else self._shelf.keep(tensor)
 
     def skip(self) -> None:
         """Note an update that was left out."""
@@ -157,19 +161,18 @@ class Scores:
             self.metric.update(joined(all_outputs), joined(all_targets))
         else:  # sums round: they are taken batch by batch, in order
             for outputs, targets in self._uncounted:
-                self.metric.update(outputs.tensor, targets.tensor)
+                self.metric.update(_itself(outputs), _itself(targets))
         self._uncounted.clear()
         self._uncounted_elements = 0
 
     def _let_go(self) -> None:
-        """Let the rows be written again in which outputs, targets and losses are kept."""
+        """Count what is held back, and let results that lie where a graph writes again be written over."""
         self._count()
-        since = self._unread[self._num_safe :]
-        losses = [loss for loss, *_ in since if isinstance(loss, Kept)]
-        if losses:
-            block = stacked(losses).clone()
-            self._unread[self._num_safe :] = [(Kept(block, row), *since[row][1:]) for row in range(len(since))]
-        self._num_safe = len(self._unread)
+        lent = [n for n in range(self._num_safe, len(self._unread)) if isinstance(self._unread[n][0], Lent)]
+        if lent:
+            for number, loss in zip(lent, stacked([self._unread[n][0] for n in lent]), strict=True):  # type: ignore[misc]
+                self._unread[number] = (loss, *self._unread[number][1:])
+        self._num_safe, self._num_lent = len(self._unread), 0
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint within an epoch keeps, but for the metric. Waits for the device.
@@ -199,16 +202,22 @@ class Scores:
         self._counted_before = list(metric_states[1:])
 
 
-def _noted(number: Weight | Kept) -> float | Kept:
+def _itself(tensor: Tensor | Lent) -> Tensor:
+    return tensor.tensor if isinstance(tensor, Lent) else tensor
+
+
+def _noted(number: float | Tensor | Lent) -> Any:
     """A scalar, read at once where nothing has to be waited for."""
-    if isinstance(number, Tensor):
-        return number.item() if number.is_cpu else Kept(number[None], 0)
-    return number
+    return number.item() if isinstance(number, Tensor) and number.is_cpu else number
 
 
-def _numbers(noted: Sequence[float | Kept]) -> list[float]:
-    """Scalars, all of which are on the device, or none."""
-    return stacked(noted).tolist() if isinstance(noted[0], Kept) else list(noted)  # type: ignore[arg-type]
+def _numbers(noted: Sequence[Any]) -> list[float]:
+    """Scalars, read all at once."""
+    on_device = [one for one in noted if isinstance(one, Tensor | Lent)]
+    if not on_device:
+        return list(noted)
+    read = iter(stacked(on_device).tolist())
+    return [next(read) if isinstance(one, Tensor | Lent) else one for one in noted]
 
 
 def _not_finite(value: float, step: int, ids: list[int]) -> UserError:

@@ -25,10 +25,11 @@ SETTINGS = {
     "CUDA graph": ["device=cuda", "device.precision=bf16", "device.cuda_graph=true"],
 }
 NETWORKS: dict[str, dict[str, Any]] = {
-    "MLP": {"batch": 64, "channels": 1, "size": 28, "classes": 10, "typed": ["model=mlp"]},
-    "LeNet": {"batch": 64, "channels": 1, "size": 32, "classes": 10, "typed": ["model=lenet"]},
+    "MLP": {"batch": 64, "block": 200, "channels": 1, "size": 28, "classes": 10, "typed": ["model=mlp"]},
+    "LeNet": {"batch": 64, "block": 200, "channels": 1, "size": 32, "classes": 10, "typed": ["model=lenet"]},
     "ResNet-18": {
         "batch": 256,
+        "block": 50,
         "channels": 3,
         "size": 32,
         "classes": 10,
@@ -37,6 +38,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     "U-Net": {
         "batch": 16,
+        "block": 20,
         "channels": 1,
         "size": 256,
         "classes": 2,
@@ -106,7 +108,7 @@ def steps(network: str, typed: list[str], blocks: int) -> dict[str, Any]:
     from scripts.bench.own_loop import Turns, own_loop
 
     spec = NETWORKS[network]
-    batch_size, side, block = spec["batch"], spec["size"], 20 if network == "U-Net" else 200
+    batch_size, side, block = spec["batch"], spec["size"], spec["block"]
     data = "shapes" if network == "U-Net" else "digits"
     device = torch.device("cuda")
     generator = torch.Generator().manual_seed(0)
