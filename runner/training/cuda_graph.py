@@ -69,12 +69,12 @@ class GraphedUpdate:
         self._replay: Callable[[], None] | None = None
         self._window: list[Micro] = []
         self._ring: Ring | None = None
-        self._gradients: list[Tensor | None] = []
+        self._gradients: list[tuple[nn.Parameter, Tensor]] = []
         self._norm: Tensor | None = None
 
     def takes(self, window: Sequence[Micro]) -> bool:
         """Whether this is a full one."""
-        return [len(micro.targets) for micro in window] == self._full
+        return [micro.targets.shape[0] for micro in window] == self._full
 
     def __call__(self, window: Sequence[Micro]) -> Computed:
         """Compute a full one."""
@@ -88,8 +88,9 @@ class GraphedUpdate:
                 kept.share.fill_(new.share)
         self._rates.follow()
         self._replay()
-        for weight, gradient in zip(self._eager.parameters, self._gradients, strict=True):
-            weight.grad = gradient  # a window without the graph has others
+        if any(weight.grad is not gradient for weight, gradient in self._gradients[:1]):
+            for weight, gradient in self._gradients:
+                weight.grad = gradient  # a window without the graph has left others
         assert self._ring is not None
         return Computed([Result(*self._ring.newest()) for _ in window], self._move is not None, self._norm)
 
@@ -105,7 +106,8 @@ class GraphedUpdate:
         ]
         device = window[0].targets.device
         generator = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-        before = [values.clone() for values in self._changed()]
+        changed = self._changed()
+        before = [values.clone() for values in changed]
         try:
             with nullcontext() if self._move is None else self._rates.in_tensors():
                 replay = self._capture(self._run)
@@ -116,11 +118,12 @@ class GraphedUpdate:
                 expected="computations on the device alone: no .item(), no shapes that depend on values",
                 fix="device.cuda_graph=false, or device.compile=true",
             ) from error
-        self._gradients = [weight.grad for weight in self._eager.parameters]
+        weights = self._eager.parameters
+        self._gradients = [(weight, weight.grad) for weight in weights if weight.grad is not None]
         assert self._ring is not None
         self._ring.restart()
         with torch.no_grad():
-            for values, others in zip(self._changed(), before, strict=True):
+            for values, others in zip(changed, before, strict=True):
                 values.copy_(others)
         if device.type == "cuda":
             torch.cuda.set_rng_state(generator, device)
@@ -145,12 +148,12 @@ class GraphedUpdate:
             if self._move is not None:
                 self._norm = self._move()
 
-    def _changed(self) -> Iterator[Tensor]:
+    def _changed(self) -> list[Tensor]:
         """All that an update changes."""
-        yield from self._model.parameters()
-        yield from self._model.buffers()
-        for state in self._optimizer.state.values():
-            yield from (values for values in state.values() if isinstance(values, Tensor))
+        states = [values for state in self._optimizer.state.values() for values in state.values()]
+        tensors = [*self._model.parameters(), *self._model.buffers(), *states]
+        # Detached: a graph of operations on a weight would bind its gradient to the stream of now.
+        return [values.detach() for values in tensors if isinstance(values, Tensor)]
 
 
 class Rates:

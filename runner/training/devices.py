@@ -172,4 +172,3 @@ def prepare_process(threads: int | None, deterministic: bool, group: Group | Non
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS's own condition for reproducible results
     if deterministic != torch.are_deterministic_algorithms_enabled():  # setting it imports torch's compiler: seconds
         torch.use_deterministic_algorithms(deterministic)
-    torch.backends.cudnn.benchmark = not deterministic

@@ -34,6 +34,9 @@ class Metric(Protocol):
         """Take the place of several that have counted a part of the samples each; good for ``compute`` alone."""
 
 
+_COPIES = 256
+
+
 class Summed:
     """A metric that needs nothing but sums."""
 
@@ -50,6 +53,20 @@ class Summed:
         for state in states:  # one after the other: sums round
             total += state["sums"].to(total.device)
         self.state = total  # not in place: what ``state_dict`` gave stays what it is
+
+
+def count_into(counts: Tensor, cells: Tensor, copies: int) -> None:
+    """Add 1 to ``counts[cell]`` for each of the cells, both int64.
+
+    Where many add to the same place on a GPU, each waits for those before, so there they add to several copies.
+    """
+    if copies == 1:
+        counts.index_add_(0, cells, torch.ones_like(cells))
+        return
+    copy = torch.arange(len(cells), device=cells.device) % copies
+    spread = counts.new_zeros(copies * len(counts))
+    spread.index_add_(0, cells + copy * len(counts), torch.ones_like(cells))
+    counts += spread.view(copies, -1).sum(0)
 
 
 class ConfusionMatrix(Summed):
@@ -73,7 +90,7 @@ class ConfusionMatrix(Summed):
         nowhere = self.num_classes * self.num_classes  # the last bin; a mask would make the device wait for the count
         cells = targets * self.num_classes + predictions
         cells = torch.where((targets < 0) | (targets == self.ignore_index), nowhere, cells).flatten()
-        self.state.index_add_(0, cells, torch.ones_like(cells))
+        count_into(self.state, cells, _COPIES if cells.is_cuda else 1)
 
     def counts(self) -> Tensor:
         """The matrix (c, c), rows by true class, on the CPU in float64."""
@@ -125,7 +142,7 @@ class BinaryMetrics(Summed):
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         cells = (targets.flatten() > 0.5).long() * 2 + (outputs.flatten() > 0).long()
-        self.state.index_add_(0, cells, torch.ones_like(cells))
+        count_into(self.state, cells, _COPIES if cells.is_cuda else 1)
 
     def compute(self) -> dict[str, float]:
         tn, fp, fn, tp = self.state.cpu().double()

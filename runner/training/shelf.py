@@ -94,10 +94,11 @@ def stacked(tensors: Sequence[Tensor | Lent]) -> Tensor:
 
 
 def joined(tensors: Sequence[Tensor | Lent]) -> Tensor:
-    """A copy of tensors of the same shape but for the first axis, one after the other along it."""
-    if any(isinstance(one, Lent) for one in tensors):
-        return torch.cat([rows.flatten(0, 1) for rows in _slices(tensors)])
-    return torch.cat(tuple(tensors))  # type: ignore[arg-type]
+    """Tensors of the same shape but for the first axis, one after the other along it."""
+    if not any(isinstance(one, Lent) for one in tensors):
+        return torch.cat(tuple(tensors))  # type: ignore[arg-type]
+    pieces = [rows.flatten(0, 1) for rows in _slices(tensors)]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
 def _slices(tensors: Sequence[Tensor | Lent]) -> Iterator[Tensor]:

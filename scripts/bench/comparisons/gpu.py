@@ -13,20 +13,43 @@ from scripts.bench.harness import Bench, Result, Table, Target, attempt, ratio
 ABOUT = """
 On a machine with an NVIDIA GPU; elsewhere it is skipped. The MNIST MLP (batch 64), LeNet (64) and ResNet-18 (256) on 32
 x 32 images, and the U-Net (base 32, 4 levels, 256 x 256, batch 16), in steps per second over the same batches, which
-lie on the GPU. By hand: bf16 autocast, `channels_last` for convolutions, fused SGD, no synchronisation, the whole step
-in a CUDA graph or the model compiled, whichever is faster here. runner: its own loop with metrics and records on, with
-the settings in `SETTINGS`. Blocks of steps in turns, in one process; the device is waited for at the end of each block.
-*Busy* is the share of runner's blocks in which a kernel ran on the GPU, by torch's profiler.
+lie on the GPU. By hand: bf16 autocast, `channels_last` for convolutions, fused SGD, no synchronisation, no metrics, and
+the model compiled, or the whole step in a CUDA graph, or both. runner: its own loop with metrics, progress bar and
+records on, and the same by its settings (`device.compile`, `device.cuda_graph`; `device.precision=bf16`). Each setting
+and what it is by hand take turns in a process, a block of steps each; the device is waited for at the end of each
+block. *Busy* is the share of runner's blocks in which a kernel ran on the GPU, by torch's profiler.
 """
 
+BF16 = ["device=cuda", "device.precision=bf16"]
 SETTINGS = {
-    "plain": ["device=cuda", "device.precision=bf16"],
-    "compile": ["device=cuda", "device.precision=bf16", "device.compile=true"],
-    "CUDA graph": ["device=cuda", "device.precision=bf16", "device.cuda_graph=true"],
+    "compiled": [*BF16, "device.compile=true"],
+    "CUDA graph": [*BF16, "device.cuda_graph=true"],
+    "compiled, CUDA graph": [*BF16, "device.compile=true", "device.cuda_graph=true"],
+}
+START = {
+    "device=cuda": ["device=cuda"],
+    "device.precision=bf16": BF16,
+    "device.precision=bf16 device.cuda_graph=true": SETTINGS["CUDA graph"],
 }
 NETWORKS: dict[str, dict[str, Any]] = {
-    "MLP": {"batch": 64, "block": 200, "channels": 1, "size": 28, "classes": 10, "typed": ["model=mlp"]},
-    "LeNet": {"batch": 64, "block": 200, "channels": 1, "size": 32, "classes": 10, "typed": ["model=lenet"]},
+    "MLP": {
+        "batch": 64,
+        "block": 200,
+        "channels": 1,
+        "size": 28,
+        "classes": 10,
+        "typed": ["model=mlp"],
+        "settings": [*SETTINGS],
+    },
+    "LeNet": {
+        "batch": 64,
+        "block": 200,
+        "channels": 1,
+        "size": 32,
+        "classes": 10,
+        "typed": ["model=lenet"],
+        "settings": [*SETTINGS],
+    },
     "ResNet-18": {
         "batch": 256,
         "block": 50,
@@ -35,6 +58,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "classes": 10,
         "model": {"_target_": "torchvision.models.resnet18", "num_classes": 10},
         "typed": ["model=bench_resnet18"],
+        "settings": ["compiled", "CUDA graph"],
     },
     "U-Net": {
         "batch": 16,
@@ -43,6 +67,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "size": 256,
         "classes": 2,
         "typed": ["model=unet", "model.width=32", "model.levels=4"],
+        "settings": ["compiled", "CUDA graph"],
     },
 }
 
@@ -52,30 +77,23 @@ def measure(bench: Bench) -> Result:
     if not bench.call(bench.runner_python, f"{__name__}:there_is_one"):
         result.notes.append("Skipped: torch finds no NVIDIA GPU on this machine.")
         return result
-    for name in NETWORKS:
+    for name, network in NETWORKS.items():
         table = Table(f"{name}: steps", "steps/s", higher_is_better=True, decimals=1)
-        busy: dict[str, float] = {}
-        for label, typed in SETTINGS.items():
+        busy = []
+        for label in network["settings"]:
             with attempt(result, f"{name}, {label}"):
-                given = {"network": name, "typed": typed, "blocks": bench.fewer(2 * bench.rounds, 2)}
+                given = {"network": name, "label": label, "blocks": bench.fewer(2 * bench.rounds, 2)}
                 answer = bench.call(bench.runner_python, f"{__name__}:steps", **given, threads=4)
-                for variant, samples in answer["hand"].items():
-                    known = next((row for row in table.rows if row.label == variant), None)
-                    if known is None:
-                        table.add(variant, samples)
-                    else:
-                        known.samples += samples
-                table.add(f"runner, {label}", answer["own"], note=f"busy {answer['busy']:.0%}")
-                busy[label] = answer["busy"]
-                result.did_not_run.update({f"{name}, {key}": why for key, why in answer["did_not_run"].items()})
+                table.add(f"by hand, {label}", answer["hand"])
+                table.add(f"runner, {label}", answer["own"])
+                busy.append(f"{label} {answer['busy']:.0%}")
         result.tables.append(table)
         own = [row.median for row in table.rows if row.label.startswith("runner")]
         hand = [row.median for row in table.rows if row.label.startswith("by hand")]
         reached = ratio(max(own), max(hand)) if own and hand else None
         result.targets.append(Target(f"{name}: runner / the best by hand", reached, 0.95, at_most=False))
         if busy:
-            told = ", ".join(f"{label} {share:.0%}" for label, share in busy.items())
-            result.notes.append(f"{name}: GPU busy in runner's blocks: {told}.")
+            result.notes.append(f"{name}: GPU busy in runner's blocks: {', '.join(busy)}.")
     with attempt(result, "start"):
         result.tables.append(_start(bench))
     return result
@@ -84,7 +102,7 @@ def measure(bench: Bench) -> Result:
 def _start(bench: Bench) -> Table:
     table = Table("Process start to first training step, digits on the GPU", "s", decimals=2)
     stamp = [str(bench.runner_python), "-m", "scripts.bench.stamp", "train", "optimizer=sgd"]
-    for label, typed in SETTINGS.items():
+    for label, typed in START.items():
         command = [*stamp, *typed, f"output_root={bench.folder}/outputs"]
         to_stamp(bench, command)  # fills the caches of the disk
         table.add(f"runner, {label}", [to_stamp(bench, command) for _ in range(bench.fewer(3, 1))])
@@ -97,60 +115,40 @@ def there_is_one() -> bool:
     return torch.cuda.is_available()
 
 
-def steps(network: str, typed: list[str], blocks: int) -> dict[str, Any]:
-    """Steps per second of runner's loop with these settings, and of each way to do it by hand, by block."""
+def steps(network: str, label: str, blocks: int) -> dict[str, Any]:
+    """Steps per second by hand and of runner's loop with these settings, by block."""
     import copy
 
     import torch
 
-    from runner.data.loader import Batch
     from scripts.bench.material import png_table
     from scripts.bench.own_loop import Turns, own_loop
 
     spec = NETWORKS[network]
-    batch_size, side, block = spec["batch"], spec["size"], spec["block"]
-    data = "shapes" if network == "U-Net" else "digits"
-    device = torch.device("cuda")
-    generator = torch.Generator().manual_seed(0)
-    shape = (batch_size, spec["channels"], side, side)
-    target_shape = (batch_size, side, side) if network == "U-Net" else (batch_size,)
-    indices = torch.arange(batch_size)
-    ready = []
-    for _ in range(10):
-        images = torch.rand(*shape, generator=generator).to(device)
-        targets = torch.randint(spec["classes"], target_shape, generator=generator).to(device)
-        ready.append(Batch((images,), targets, indices))
-    options = [] if "model" in spec else [f"data={data}"]
-    options += [f"data.image_size=[{side},{side}]", f"data.batch_size={batch_size}"]
+    ready, block = _batches(spec, is_masks=network == "U-Net"), spec["block"]
+    side = spec["size"]
+    options = [f"data.image_size=[{side},{side}]", f"data.batch_size={spec['batch']}"]
     options += ["optimizer=sgd", "data.normalize=null"]
-    rates: dict[str, list[float]] = {"by hand, eager": [], "by hand, compiled": [], "by hand, CUDA graph": []}
+    hand: list[float] = []
     own: list[float] = []
-    did_not_run: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         if "model" in spec:
             _write_model(Path(folder), spec["model"])
             table = png_table(Path(folder) / "images", 64)
             options += ["data=csv_images", f"data.source.csv={table}", f"data.num_classes={spec['classes']}"]
-        with own_loop(Path(folder), *options, *spec["typed"], *typed) as loop:
-            contenders = {}
-            for variant in rates:
-                try:
-                    step = _by_hand(copy.deepcopy(loop.parts.model), variant, ready[0])
-                    for batch in ready:
-                        step(batch)
-                    contenders[variant] = step
-                except Exception as error:  # what torch's compiler raises is not one kind
-                    did_not_run[variant] = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        else:
+            options.append("data=shapes" if network == "U-Net" else "data=digits")
+        with own_loop(Path(folder), *options, *spec["typed"], *SETTINGS[label]) as loop:
+            step = _by_hand(copy.deepcopy(loop.parts.model), label, ready[0])
 
             def in_turns() -> Any:
                 for _ in range(blocks + 2):
-                    for variant, step in contenders.items():
-                        torch.cuda.synchronize()
-                        began = time.perf_counter()
-                        for position in range(block):
-                            step(ready[position % len(ready)])
-                        torch.cuda.synchronize()
-                        rates[variant].append(block / (time.perf_counter() - began))
+                    torch.cuda.synchronize()
+                    began = time.perf_counter()
+                    for position in range(block):
+                        step(ready[position % len(ready)])
+                    torch.cuda.synchronize()
+                    hand.append(block / (time.perf_counter() - began))
                     began = time.perf_counter()
                     for position in range(block):
                         yield ready[position % len(ready)]
@@ -159,8 +157,21 @@ def steps(network: str, typed: list[str], blocks: int) -> dict[str, Any]:
 
             loop.train_on(Turns(in_turns, block * (blocks + 2)))
             busy = _busy_share(loop, ready, block)
-    hand = {variant: samples[2:] for variant, samples in rates.items() if samples}
-    return {"own": own[2:], "hand": hand, "busy": busy, "did_not_run": did_not_run}
+    return {"own": own[2:], "hand": hand[2:], "busy": busy}
+
+
+def _batches(spec: dict[str, Any], is_masks: bool) -> list[Any]:
+    import torch
+
+    from runner.data.loader import Batch
+
+    size, side, generator = spec["batch"], spec["size"], torch.Generator().manual_seed(0)
+    ready = []
+    for _ in range(10):
+        images = torch.rand(size, spec["channels"], side, side, generator=generator)
+        targets = torch.randint(spec["classes"], (size, side, side) if is_masks else (size,), generator=generator)
+        ready.append(Batch((images.cuda(),), targets.cuda(), torch.arange(size)))
+    return ready
 
 
 def _write_model(folder: Path, described: dict[str, Any]) -> None:
