@@ -34,7 +34,7 @@ def main() -> int:
         "--only",
         action="append",
         choices=COMPARISONS,
-        help="this comparison, on a page of its own in .bench; can be given again",
+        help="this comparison, on a page of its own in .bench, or in docs/benchmarks-gpu.md; can be given again",
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often contenders take turns: 1 or more")
     parser.add_argument("--quick", action="store_true", help="a smoke check of some minutes; its figures mean little")
@@ -79,8 +79,10 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
         results.append(_compare(name, bench))
         tell(f"{name}: {results[-1].took_s:.0f} s")
     facts["minutes"] = (time.monotonic() - began) / 60
-    # The page of the docs is of one whole run: parts of it go elsewhere.
-    written = page.write(results, facts, HOME if options.only else page.DOCS)
+    if options.only == ["gpu"] and results[0].tables:
+        written = page.write(results, facts, page.DOCS, "benchmarks-gpu")
+    else:  # the page of the docs is of one whole run: parts of it go elsewhere
+        written = page.write(results, facts, HOME if options.only else page.DOCS)
     tell(f"wrote {written.relative_to(ROOT)} after {facts['minutes']:.1f} minutes")
     for result in results:
         for target in result.targets:

@@ -1,4 +1,4 @@
-"""Writes benchmarks.md, its plots and benchmarks/results.json from the results."""
+"""Writes a page, such as benchmarks.md, with its plots and results.json in a folder of its name, from the results."""
 
 import json
 import os
@@ -13,19 +13,19 @@ DOCS = ROOT / "docs"
 _INTRODUCTION = """# Benchmarks
 
 `make bench` measures runner beside hand-written loops and other frameworks, all in one go on one machine, and writes
-this page, its plots and [results.json](benchmarks/results.json). Contenders take turns (A B C A B C), so that what
+this page, its plots and [results.json]({name}/results.json). Contenders take turns (A B C A B C), so that what
 else the machine does falls on all alike; processes have pinned numbers of threads. Each figure is a median, with the
 first and third quartile in brackets. How each thing is measured stands above its table, and in `scripts/bench/`.
 """
 
 
-def write(results: Sequence[Result], facts: Mapping[str, Any], folder: Path) -> Path:
+def write(results: Sequence[Result], facts: Mapping[str, Any], folder: Path, name: str = "benchmarks") -> Path:
     """Replace page, plots and JSON in a folder; the page."""
-    page, attached = folder / "benchmarks.md", folder / "benchmarks"
+    page, attached = folder / f"{name}.md", folder / name
     attached.mkdir(parents=True, exist_ok=True)
     for old in attached.glob("*.svg"):
         old.unlink()
-    parts = [_INTRODUCTION]
+    parts = [_INTRODUCTION.format(name=name)]
     if facts["quick"]:
         parts.append("**This is a quick run (`--quick`): a check that everything works, not figures to rely on.**\n")
     parts += [_surroundings(facts), _overview(results)]
@@ -39,7 +39,8 @@ def write(results: Sequence[Result], facts: Mapping[str, Any], folder: Path) -> 
 def _surroundings(facts: Mapping[str, Any]) -> str:
     lines = [f"- {name}: {value}" for name, value in facts["hardware"].items()]
     lines += [f"- runner's environment: {_told(facts['versions']['runner'])}"]
-    lines += [f"- peers' environment: {_told(facts['versions']['peers'])}"]
+    if "peers" in facts["versions"]:
+        lines += [f"- peers' environment: {_told(facts['versions']['peers'])}"]
     lines += [f"- runner at commit {facts['commit']}; {facts['rounds']} rounds; MNIST: {facts['mnist']}"]
     lines += [f"- measured on {facts['date']}, in {facts['minutes']:.0f} minutes"]
     return "## Measured on\n\n" + "\n".join(lines) + "\n"
@@ -74,7 +75,7 @@ def _comparison(result: Result, attached: Path) -> str:
         if table.rows:
             name = f"{result.name}-{number}.svg"
             plot(table, attached / name)
-            lines += [*_table(table), "", f"![{table.title}](benchmarks/{name})", ""]
+            lines += [*_table(table), "", f"![{table.title}]({attached.name}/{name})", ""]
     lines += [f"- {note}" for note in result.notes]
     lines += [f"- {label} did not run: `{reason}`" for label, reason in result.did_not_run.items()]
     return "\n".join(lines).rstrip() + "\n"

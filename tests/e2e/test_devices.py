@@ -48,6 +48,13 @@ def test_half_precision_trains_to_nearly_the_losses_of_fp32(
     assert rounded != exact, "the precision was not used"
 
 
+@pytest.fixture
+def all_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions on a GPU compute with all 24 bits of fp32, not with the 11 that they have by default."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+@pytest.mark.usefixtures("all_bits")
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_channels_last_trains_to_the_same_losses(train: Train, device: str, network: str) -> None:
@@ -56,6 +63,7 @@ def test_channels_last_trains_to_the_same_losses(train: Train, device: str, netw
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("all_bits")
 @pytest.mark.skipif(not can_compile, reason="torch.compile needs a C++ compiler")
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("network", NETWORKS)

@@ -67,7 +67,12 @@ def test_a_batch_of_one_sample_cannot_be_halved(tmp_path: Path) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_run_that_really_has_no_memory_says_how_much_it_used(home: Path) -> None:
-    code, text = done(home, train, "device=cuda", "model.hidden=[1000000,1000000]")
+    """Of 256 MB, Adam's share of 25 million weights alone takes 200."""
+    torch.cuda.set_per_process_memory_fraction(2**28 / torch.cuda.get_device_properties(0).total_memory)
+    try:
+        code, text = done(home, train, "device=cuda", "model.hidden=[5000,5000]")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
     assert code == 1
     assert "the device is out of memory: " in text
     assert "0.0 GiB" not in text

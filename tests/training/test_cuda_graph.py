@@ -42,9 +42,15 @@ class Recorded:
         return replay
 
 
-def network(device: str) -> nn.Sequential:
-    """With buffers, random numbers, and a weight that never gets a gradient."""
+def network(device: str, is_plain: bool = False) -> nn.Sequential:
+    """With buffers, random numbers, and a weight that never gets a gradient.
+
+    A plain one has none of them: the bias before a normalisation has a gradient that is nothing but rounding, of which
+    optimizers such as Adam make steps of full length.
+    """
     torch.manual_seed(0)
+    if is_plain:
+        return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3)).to(device)
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
     model.register_parameter("unused", nn.Parameter(torch.ones(2)))
     return model.to(device)
@@ -126,7 +132,7 @@ def made(
     clip_norm: float | None,
 ) -> tuple[nn.Module, torch.optim.Optimizer, EagerGradient, Descent, GraphedUpdate]:
     """All that an update takes."""
-    model = network(device)
+    model = network(device, is_plain=optimizer != "torch.optim.SGD")
     more = {"momentum": 0.9, "weight_decay": 0.1} if optimizer == "torch.optim.SGD" else {}
     node = {"_target_": optimizer, "lr": 0.1, **more}
     optimizing = make_optimizer(node, model, torch.device(device), for_graph=device == "cuda")

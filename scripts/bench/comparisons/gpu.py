@@ -75,7 +75,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 def measure(bench: Bench) -> Result:
     result = Result("gpu", "On a GPU", ABOUT)
     if not bench.call(bench.runner_python, f"{__name__}:there_is_one"):
-        result.notes.append("Skipped: torch finds no NVIDIA GPU on this machine.")
+        result.notes.append("Skipped: torch finds no NVIDIA GPU on this machine. [One that has it](benchmarks-gpu.md).")
         return result
     for name, network in NETWORKS.items():
         table = Table(f"{name}: steps", "steps/s", higher_is_better=True, decimals=1)
@@ -142,7 +142,7 @@ def steps(network: str, label: str, blocks: int) -> dict[str, Any]:
             step = _by_hand(copy.deepcopy(loop.parts.model), label, ready[0])
 
             def in_turns() -> Any:
-                for _ in range(blocks + 2):
+                for _ in range(blocks + 3):
                     torch.cuda.synchronize()
                     began = time.perf_counter()
                     for position in range(block):
@@ -155,9 +155,10 @@ def steps(network: str, label: str, blocks: int) -> dict[str, Any]:
                     torch.cuda.synchronize()
                     own.append(block / (time.perf_counter() - began))
 
-            loop.train_on(Turns(in_turns, block * (blocks + 2)))
+            loop.train_on(Turns(in_turns, block * (blocks + 3)))
             busy = _busy_share(loop, ready, block)
-    return {"own": own[2:], "hand": hand[2:], "busy": busy}
+    # The first two are warm-ups; at the end of the last one runner draws the pictures of the epoch.
+    return {"own": own[2:-1], "hand": hand[2:-1], "busy": busy}
 
 
 def _batches(spec: dict[str, Any], is_masks: bool) -> list[Any]:
