@@ -12,11 +12,14 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 KILLS ?= 10000
 JOBS ?= 1
 
+# A file of tests shares what is costly to make, so its tests stay together; more processes would wait for each other.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
+
 # What a shell sets for other projects must not lead the installation out of .venv, nor other packages into it.
 unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick torture bench lint types format hooks clean
+.PHONY: help demo test test-quick test-gpu torture bench lint types format hooks clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,11 +27,14 @@ help: ## what can be made
 demo: $(VENV)/.installed ## install and train on embedded data: a minute after the download
 	@$(BIN)/runner train experiment=demo
 
-test: $(VENV)/.installed-dev ## every test that this machine can run
-	$(BIN)/pytest
+test: $(VENV)/.installed-dev ## every test that needs no GPU and that this machine can run
+	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 test-quick: $(VENV)/.installed-dev ## the tests that take seconds
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" $(SIDE_BY_SIDE)
+
+test-gpu: $(VENV)/.installed-dev ## the tests that need an NVIDIA GPU
+	$(BIN)/pytest -m gpu
 
 torture: $(VENV)/.installed-dev ## kill training runs KILLS=10000 times, JOBS=1 at a time, and compare: an hour or more
 	$(BIN)/python scripts/torture.py --kills $(KILLS) --jobs $(JOBS)

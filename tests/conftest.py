@@ -4,10 +4,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
+from needed import what_is_missing
 
 from runner.runs.directory import RunDirectory
 
@@ -15,6 +17,19 @@ from runner.runs.directory import RunDirectory
 hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the GPUs from tests that were not written for one: their figures are those of a CPU."""
+    if "gpu" not in config.getoption("markexpr"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say which tests this machine cannot run, where all were asked for."""
+    reason = what_is_missing() if config.args == config.getini("testpaths") else None
+    if reason:
+        terminalreporter.write_line(f"tests on a real Slurm are left out: {reason}", yellow=True)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -232,16 +232,17 @@ def _busy_share(loop: Any, ready: list[Any], block: int) -> float:
     watch: list[Any] = []
 
     def watched() -> Any:
-        for position in range(2 * block):
+        for position in range(2 * block + 1):
             if position == block:
                 torch.cuda.synchronize()
                 watch.append(profile(activities=[ProfilerActivity.CUDA]))
                 watch[0].__enter__()
+            if position == 2 * block:  # with the last step, the pictures of the epoch are drawn
+                torch.cuda.synchronize()
+                watch[0].__exit__(None, None, None)
             yield ready[position % len(ready)]
-        torch.cuda.synchronize()
-        watch[0].__exit__(None, None, None)
 
-    loop.train_on(Turns(watched, 2 * block))
+    loop.train_on(Turns(watched, 2 * block + 1))
     spans = sorted((event.time_range.start, event.time_range.end) for event in watch[0].events())
     if not spans:
         return 0.0
