@@ -20,9 +20,10 @@ if os.environ.get("CI"):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide the GPUs from tests that were not written for one: their figures are those of a CPU."""
+    """Let tests see neither a GPU that they were not written for nor how wide the terminal is."""
     if "gpu" not in config.getoption("markexpr"):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ.pop("COLUMNS", None)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
