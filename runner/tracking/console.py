@@ -105,17 +105,18 @@ class Console:
         """From now on ``step`` counts the batches of this epoch, of which ``done`` were trained before a resume."""
         self._begin(Activity(f"epoch {_count(epoch, epochs)}", num_batches, self._clock(), done))
 
-    def step(self, done: int, loss: float | None = None) -> None:
-        """``done`` batches of the epoch are trained. Costs 0.1 µs while nothing is to be shown.
+    def step(self, done: int) -> None:
+        """``done`` batches of the epoch are trained, those before a resume included.
 
-        Args:
-            done: How many, those before a resume included.
-            loss: The newest loss, whenever it was read from the device; shown until the next one is known.
+        Costs 0.1 µs while nothing is to be shown.
         """
-        if loss is not None and self._activity is not None:
-            self._activity.loss = loss
         if self._clock() >= self._due:
             self._show(done)
+
+    def note_loss(self, loss: float) -> None:
+        """The newest loss that is known, shown with the epoch that is trained until the next one is."""
+        if self._activity is not None:
+            self._activity.loss = loss
 
     def end_epoch(self, row: EpochRow) -> None:
         """One line with what the epoch came to, under a header that comes back every 20 lines."""

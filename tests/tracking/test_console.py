@@ -67,7 +67,8 @@ def row(epoch, best=False, epochs=10, **val):
 def test_epochs_stand_in_columns_under_one_header(plain, stream):
     for epoch in (1, 2, 10):
         plain.start_epoch(epoch, 10, 4)
-        plain.step(4, 0.5)
+        plain.step(4)
+        plain.note_loss(0.5)
         plain.end_epoch(row(epoch, best=epoch == 2))
     assert stream.getvalue() == (
         "epoch    train loss  val accuracy        time\n"
@@ -88,7 +89,8 @@ def test_the_header_comes_back_when_the_columns_change_and_every_twenty_rows(pla
 
 def test_in_a_log_a_long_epoch_gets_a_line_every_half_minute(plain, stream, clock):
     plain.start_epoch(3, 10, 1000)
-    plain.step(1, 0.75)
+    plain.note_loss(0.75)
+    plain.step(1)
     for second in range(1, 66):
         clock.now = 100.0 + second
         plain.step(second * 10)
@@ -221,7 +223,8 @@ def test_the_log_file_has_every_line_with_the_time_and_without_colours(stream, c
 def test_a_terminal_shows_a_bar_once_half_a_second_has_passed(fancy, stream, clock):
     fancy.start_epoch(3, 10, 100)
     clock.now += 0.4
-    fancy.step(20, 0.5)
+    fancy.note_loss(0.5)
+    fancy.step(20)
     assert stream.getvalue() == ""
     clock.now += 0.1
     fancy.step(25)
@@ -359,7 +362,7 @@ def test_a_process_whose_reader_is_gone_ends_well_and_its_own_prints_do_no_harm(
 def test_neither_torch_nor_rich_is_imported_before_a_bar_is_due():
     code = (
         "import sys; from runner.tracking.console import Console, EpochRow;"
-        "c = Console(fancy=True); c.note(''); c.start_epoch(1, 1, 9); c.step(1, 0.5);"
+        "c = Console(fancy=True); c.note(''); c.start_epoch(1, 1, 9); c.note_loss(0.5); c.step(1);"
         "c.end_epoch(EpochRow(1, 1, {}, 0.1)); c.summary('', {}); c.close();"
         "print({'torch', 'rich'} & set(sys.modules), file=sys.stderr)"
     )

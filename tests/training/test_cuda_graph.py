@@ -119,7 +119,7 @@ def trained(
         ]
         scores.add(seen, number + 1)
         norm = norm if has_moved else descend()
-        told += [scores.loss_since_mark() if reads else 0.0, 0.0 if norm is None else norm.item()]
+        told += [scores.loss.mark().mean() if reads else 0.0, 0.0 if norm is None else norm.item()]
     return model, told, scores.compute()
 
 

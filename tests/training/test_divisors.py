@@ -115,7 +115,7 @@ def test_an_update_of_several_micro_batches_is_that_of_all_their_samples_with_cl
     loss.backward()
     scores = parts.new_scores(training=True)
     train_step(parts, window, Progress(), scores)
-    assert scores.loss() == pytest.approx(loss.item())
+    assert scores.loss.value() == pytest.approx(loss.item())
     for ours, weight in zip(parts.model.parameters(), model.parameters(), strict=True):
         assert weight.grad is not None
         torch.testing.assert_close(ours, weight - 0.5 * weight.grad)

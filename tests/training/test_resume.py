@@ -1,11 +1,13 @@
 """An interruption is not an event: a run stopped anywhere and taken up again equals the run that was left alone."""
 
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 from comparing import NewRun, assert_identical, execute, execute_to_the_end, result, stop_at
 
 from runner.config.amend import amend
+from runner.training.coming import Coming
 
 SMALL = ("epochs=3", "data.batch_size=200", "model.hidden=[16]", "tracking.log_every=2", "tracking.graph=false")
 """Seven steps an epoch on the digits."""
@@ -56,6 +58,21 @@ def test_a_run_stopped_and_resumed_equals_the_run_left_alone(
     stop_at(monkeypatch, *steps)
     assert execute_to_the_end(stopped) == [75] * len(steps) + [0]
     assert_identical(result(stopped), result(alone))
+
+
+@pytest.mark.parametrize("are_here", [[False], [False, False, True]], ids=["never before they are needed", "late"])
+def test_losses_that_a_device_gives_late_change_no_record(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch, are_here: list[bool]
+) -> None:
+    typed = [*SMALL, "regularization=[clip]", "checkpoint.every_steps=5"]
+    alone = new_run(*typed)
+    assert execute(alone).exit_code == 0
+    behind = new_run(*typed)
+    answers = cycle(are_here)
+    monkeypatch.setattr(Coming, "are_here", lambda coming: next(answers))
+    stop_at(monkeypatch, 8, 13)
+    assert execute_to_the_end(behind) == [75, 75, 0]
+    assert_identical(result(behind), result(alone))
 
 
 @pytest.mark.parametrize(

@@ -39,31 +39,44 @@ def test_the_mean_loss_weighs_batches_by_their_size() -> None:
     scores = Scores(ClassificationMetrics(2, CPU))
     scores.add(seen(1.0, 3))
     scores.add(seen(5.0, 1))
-    assert scores.loss() == 2.0
+    assert scores.loss.value() == 2.0
 
 
 def test_a_batch_of_which_nothing_counts_is_left_out_of_a_mean_and_refused_as_an_update() -> None:
     scores = Scores(ClassificationMetrics(2, CPU))
     scores.add(seen(2.0, 3))
     scores.add([seen(math.nan, 4)[0]._replace(weight=0)])
-    assert scores.loss() == 2.0
+    assert scores.loss.value() == 2.0
     scores.add([seen(math.nan, 4)[0]._replace(weight=0)], step=7)
     with pytest.raises(UserError, match="the loss of step 7 is nan"):
-        scores.loss()
+        scores.loss.value()
 
 
 def test_the_curve_shows_the_mean_since_the_last_point() -> None:
     scores = Scores(ClassificationMetrics(2, CPU))
     scores.add(seen(1.0, 1))
     scores.add(seen(3.0, 1))
-    assert scores.loss_since_mark() == 2.0
+    assert scores.loss.mark().mean() == 2.0
     scores.add(seen(7.0, 1))
-    assert scores.loss_since_mark() == 7.0
-    assert scores.loss() == pytest.approx(11 / 3)
+    assert scores.loss.mark().mean() == 7.0
+    assert scores.loss.value() == pytest.approx(11 / 3)
+
+
+def test_a_point_of_the_curve_is_of_what_came_before_it_however_late_it_is_read() -> None:
+    scores = Scores(ClassificationMetrics(2, CPU))
+    scores.add(seen(1.0, 1))
+    scores.add(seen(3.0, 3))
+    first = scores.loss.mark()
+    scores.add(seen(7.0, 1))
+    assert scores.loss.value() == pytest.approx(17 / 5)
+    second = scores.loss.mark()
+    scores.add(seen(9.0, 1))
+    assert (first.mean(), second.mean(), scores.loss.mark().mean()) == (2.5, 7.0, 9.0)
+    assert math.isnan(scores.loss.mark().mean())
 
 
 def test_without_samples_there_is_no_loss() -> None:
-    assert math.isnan(Scores(ClassificationMetrics(2, CPU)).loss())
+    assert math.isnan(Scores(ClassificationMetrics(2, CPU)).loss.value())
 
 
 def test_a_training_loss_that_is_not_finite_is_told_with_its_step_and_samples() -> None:
@@ -71,7 +84,17 @@ def test_a_training_loss_that_is_not_finite_is_told_with_its_step_and_samples() 
     scores.add(seen(1.0, 2), step=4)
     scores.add(seen(math.nan, 3), step=5)
     with pytest.raises(UserError, match=r"the loss of step 5 is nan\n  where:    the batch of 3 samples 0, 1, 2\n"):
-        scores.loss_since_mark()
+        scores.loss.mark().mean()
+
+
+def test_a_loss_that_is_not_finite_and_not_yet_read_is_refused_by_all_that_ask_for_more() -> None:
+    scores = Scores(ClassificationMetrics(2, CPU))
+    scores.add(seen(math.inf, 3), step=5)
+    scores.loss.mark()
+    scores.add(seen(1.0, 3), step=6)
+    for ask in (scores.state_dict, scores.compute, scores.loss.mark):
+        with pytest.raises(UserError, match="the loss of step 5 is inf"):
+            ask()
 
 
 def test_a_validation_loss_that_is_not_finite_is_a_figure() -> None:
@@ -107,7 +130,7 @@ def test_reading_and_saving_on_the_way_changes_no_bit(
             patch.setattr(scores_module, "_HELD_ELEMENTS", held)
             disturbed.add([batch], number)
             if number in reads:
-                disturbed.loss()
+                disturbed.loss.value()
             if number in saves:
                 state, counted = disturbed.state_dict(), disturbed.metric_states()
                 disturbed = Scores(RegressionMetrics(CPU))
