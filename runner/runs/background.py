@@ -21,7 +21,7 @@ class BackgroundSaver:
 
     def __init__(self, store: CheckpointStore, check: Callable[[], None] = lambda: None) -> None:
         self.store = store
-        self.check = check
+        self._check = check
         self._snapshot = Snapshot()
         self._thread: threading.Thread | None = None
         self._written = threading.Event()
@@ -41,7 +41,7 @@ class BackgroundSaver:
             OSError: If the write before it failed.
         """
         self.wait()
-        self.check()
+        self._check()
         copied = self._snapshot.take(state)
         # Not a daemon: the interpreter does not end in the middle of a write.
         self._written.clear()
@@ -62,7 +62,7 @@ class BackgroundSaver:
     def _write(self, state: dict[str, Any], planned: Planned | None, vet: Callable[[dict[str, Any]], None]) -> None:
         try:
             vet(state)
-            self.store.save(state, planned, self.check)
+            self.store.save(state, planned, self._check)
         except BaseException as error:
             self._error = error
         finally:

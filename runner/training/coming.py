@@ -10,6 +10,8 @@ from runner.training.shelf import Lent, stacked
 Number = float | Tensor | Lent
 """A number that is known, or a scalar that a device may be computing yet."""
 
+_ON_DEVICE = (Tensor, Lent)
+
 
 def noted(number: Number) -> Number:
     """A number to be read later: known at once where nothing has to be waited for."""
@@ -27,7 +29,7 @@ class Coming:
         self._numbers = numbers
         self._copies: Tensor | None = None
         self._event: torch.cuda.Event | None = None
-        scalars = [one for one in numbers if isinstance(one, Tensor | Lent)]
+        scalars = [one for one in numbers if isinstance(one, _ON_DEVICE)]
         if scalars:
             self._copies = stacked(scalars)
         if self._copies is not None and self._copies.is_cuda:
@@ -44,5 +46,7 @@ class Coming:
         """The numbers. Waits for the device."""
         if self._event is not None:
             self._event.synchronize()
-        read = iter([] if self._copies is None else self._copies.tolist())
-        return [next(read) if isinstance(one, Tensor | Lent) else one for one in self._numbers]
+        if self._copies is None:
+            return list(self._numbers)  # type: ignore[arg-type]
+        read = iter(self._copies.tolist())
+        return [next(read) if isinstance(one, _ON_DEVICE) else one for one in self._numbers]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,17 +13,18 @@ from runner.training.coming import Coming, Number, noted
 from runner.training.shelf import Lent, stacked
 
 
-class Noted(NamedTuple):
-    """What a mean is told of a batch."""
+class Batches:
+    """What a mean is told of batches, an entry for each."""
 
-    loss: Number
-    """Its mean loss."""
-    weight: Number
-    """What that counts among others."""
-    indices: Tensor
-    """(B,) ids of its samples."""
-    step: int | None
-    """The update that it was for, counted from 1; None: none."""
+    def __init__(self) -> None:
+        self.losses: list[Number] = []
+        self.weights: list[Number] = []
+        self.indices: list[Tensor] = []
+        """(B,) ids of its samples."""
+        self.steps: list[int | None] = []
+        """The update that it was for, counted from 1; None: none."""
+        self.num_safe = 0
+        """Of them, those before the first whose loss lies where a graph writes again."""
 
 
 class Interval:
@@ -34,10 +35,10 @@ class Interval:
         read: Sets ``read_mean``.
     """
 
-    def __init__(self, batches: list[Noted], read: Callable[[], None]) -> None:
+    def __init__(self, batches: Batches, read: Callable[[], None]) -> None:
         self.batches = batches
-        self.losses = Coming([one.loss for one in batches])
-        self.weights = Coming([one.weight for one in batches])
+        self.losses = Coming(batches.losses)
+        self.weights = Coming(batches.weights)
         self.read_mean: float | None = None
         self._read = read
 
@@ -71,22 +72,33 @@ class MeanLoss:
         self._group = group
         self._sum = 0.0
         self._weight: float = 0
-        self._unread: list[Noted] = []
-        self._num_safe = 0  # of the unread ones: those before the first that lies where a graph writes again
+        self._unread = Batches()
         self._interval: Interval | None = None  # one that has ended and is not read
         self._at_mark: tuple[float, float] = (0.0, 0)
 
     def add(self, loss: Tensor | Lent, weight: float | Tensor, indices: Tensor, step: int | None) -> None:
-        """Note a batch, as ``Noted`` has it."""
-        self._unread.append(Noted(noted(loss), noted(weight), indices, step))
+        """Note a batch.
+
+        Args:
+            loss: Its mean loss, a scalar.
+            weight: What that counts among others.
+            indices: (B,) ids of its samples.
+            step: The update that it was for, counted from 1; None: none.
+        """
+        unread = self._unread
+        unread.losses.append(noted(loss))
+        unread.weights.append(noted(weight))
+        unread.indices.append(indices)
+        unread.steps.append(step)
 
     def let_go(self) -> None:
         """Let losses that lie where a graph writes again be written over."""
-        lent = [n for n in range(self._num_safe, len(self._unread)) if isinstance(self._unread[n].loss, Lent)]
+        losses = self._unread.losses
+        lent = [n for n in range(self._unread.num_safe, len(losses)) if isinstance(losses[n], Lent)]
         if lent:
-            for number, loss in zip(lent, stacked([self._unread[n].loss for n in lent]), strict=True):  # type: ignore[misc]
-                self._unread[number] = self._unread[number]._replace(loss=loss)
-        self._num_safe = len(self._unread)
+            for number, loss in zip(lent, stacked([losses[n] for n in lent]), strict=True):  # type: ignore[misc]
+                losses[number] = loss
+        self._unread.num_safe = len(losses)
 
     def mark(self) -> Interval:
         """End an interval of the training curve, and begin another one.
@@ -96,7 +108,7 @@ class MeanLoss:
         """
         self._read_interval()
         self._interval = Interval(self._unread, self._read_interval)
-        self._unread, self._num_safe = [], 0
+        self._unread = Batches()
         ended = self._interval
         if self._group is not None:
             self._read_interval()
@@ -127,10 +139,8 @@ class MeanLoss:
 
     def _read(self) -> None:
         self._read_interval()
-        if self._unread:
-            losses, weights, _, _ = zip(*self._unread, strict=True)
-            self._sum_up(self._unread, Coming(losses), Coming(weights))
-            self._unread, self._num_safe = [], 0
+        self._sum_up(self._unread, Coming(self._unread.losses), Coming(self._unread.weights))
+        self._unread = Batches()
 
     def _read_interval(self) -> None:
         if self._interval is None:
@@ -143,26 +153,26 @@ class MeanLoss:
         ended.read_mean = (self._sum - loss_before) / weight if weight else math.nan
         self._at_mark = (self._sum, self._weight)
 
-    def _sum_up(self, batches: Sequence[Noted], losses: Coming, weights: Coming) -> None:
-        if not batches:
+    def _sum_up(self, batches: Batches, losses: Coming, weights: Coming) -> None:
+        if not batches.losses:
             return
-        means = list(zip(losses.read(), weights.read(), strict=True))  # by batch
+        means, counts = losses.read(), weights.read()  # by batch
         if self._group is not None:  # and within a batch by process
-            of_this = torch.tensor([[one] for one in means], dtype=torch.float64)
-            means = self._group.numbers(of_this).squeeze(2).transpose(0, 1).flatten(0, 1).tolist()
-        if batches[0].step is not None and not math.isfinite(sum(loss for loss, _ in means)):
-            self._refuse(batches, [loss for loss, _ in means])
-        for loss, weight in means:
-            if weight:  # else it may be the mean of nothing, which is no number
-                self._sum += loss * weight
-                self._weight += weight
+            of_all = self._group.numbers(torch.tensor([means, counts], dtype=torch.float64))
+            means, counts = of_all.permute(1, 2, 0).flatten(1).tolist()
+        if batches.steps[0] is not None and not math.isfinite(sum(means)):
+            self._refuse(batches, means)
+        for mean, count in zip(means, counts, strict=True):
+            if count:  # else it may be the mean of nothing, which is no number
+                self._sum += mean * count
+                self._weight += count
 
-    def _refuse(self, batches: Sequence[Noted], losses: Sequence[float]) -> None:
-        number, loss = next((number, loss) for number, loss in enumerate(losses) if not math.isfinite(loss))
-        batch, rank = divmod(number, len(losses) // len(batches))
-        _, _, indices, step = batches[batch]
-        ids = indices.tolist()
-        raise _not_finite(loss, step or 0, ids if self._group is None else self._group.of(rank, ids))
+    def _refuse(self, batches: Batches, means: Sequence[float]) -> None:
+        number, mean = next((number, mean) for number, mean in enumerate(means) if not math.isfinite(mean))
+        batch, rank = divmod(number, len(means) // len(batches.losses))
+        ids = batches.indices[batch].tolist()
+        step = batches.steps[batch] or 0
+        raise _not_finite(mean, step, ids if self._group is None else self._group.of(rank, ids))
 
 
 def _not_finite(value: float, step: int, ids: list[int]) -> UserError:

@@ -17,6 +17,7 @@ from runner.config.leaves import leaves
 from runner.errors import UserError
 from runner.runs.background import BackgroundSaver
 from runner.runs.directory import RunDirectory
+from runner.runs.lock import RunLock
 from runner.runs.status import Status
 from runner.runs.store import Planned
 from runner.tracking.console import EpochRow
@@ -105,6 +106,7 @@ class Recorder:
     def __init__(
         self,
         run: RunDirectory,
+        lock: RunLock,
         parts: Parts,
         plan: Plan,
         tracker: Tracker,
@@ -114,6 +116,7 @@ class Recorder:
         judge: Judge | None = None,
     ) -> None:
         self.run = run
+        self.lock = lock
         self.parts = parts
         self.plan = plan
         self.tracker = tracker
@@ -166,7 +169,6 @@ class Recorder:
             self.pictures.end_training(self.tracker.tensorboard, self.parts, progress)
 
     def log(self, progress: Progress, scores: Scores, lr: float, grad_norm: Tensor | None) -> None:
-        self.saver.check()
         self._write_point()
         norm = None if grad_norm is None else Coming([grad_norm])
         self._point = Point(progress.step, lr, scores.loss.mark(), norm)
@@ -177,6 +179,7 @@ class Recorder:
         if self._point is None or not (waits or self._point.is_here()):
             return
         values = self._point.read()
+        self.lock.glance()
         self._scalars(values, self._point.step)
         self.tracker.console.note_loss(values["train/loss_step"])
         self._point = None
@@ -199,7 +202,7 @@ class Recorder:
 
     def append_row(self, progress: Progress, results: Results, lr: float | None, seconds: float | None) -> None:
         """A row of ``metrics.csv``. Every row has the columns of every split, so that the header never changes."""
-        self.saver.check()
+        self.lock.check()
         row: dict[str, Any] = {"epoch": progress.epoch, "step": progress.step, "lr": "" if lr is None else lr}
         row |= {f"{split}/{name}": results.get(split, {}).get(name, "") for split, name in self._columns}
         row["seconds"] = "" if seconds is None else round(seconds, 3)
@@ -215,7 +218,7 @@ class Recorder:
         state = self.parts.state_dict()
         if team is not None:
             self.saver.wait()  # it removes what no checkpoint names, as does not what is written now
-            self.saver.check()
+            self.lock.check()
             state = team.save(state, folder, progress.step)
         state = {
             "format": FORMAT,

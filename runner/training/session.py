@@ -187,7 +187,7 @@ def open_session(
     status.monitor, status.direction = plan.monitor.metric, direction_of(plan.monitor.higher)
     try:
         with BackgroundSaver(store, lock.check) as saver:
-            recorder = Recorder(run, parts, plan, tracker, saver, status, pictures, judge)
+            recorder = Recorder(run, lock, parts, plan, tracker, saver, status, pictures, judge)
             yield Session(run, config, parts, plan, store, recorder)
     finally:
         tracker.close()

@@ -78,7 +78,9 @@ class OwnLoop:
         stand_in = ReadyMade(batches, splits.train)
         self.parts.splits = replace(splits, train=stand_in)  # type: ignore[arg-type]
         old = self.recorder
-        self.recorder = Recorder(old.run, self.parts, old.plan, old.tracker, old.saver, old.status, old.pictures)
+        self.recorder = Recorder(
+            old.run, old.lock, self.parts, old.plan, old.tracker, old.saver, old.status, old.pictures
+        )
         return self.train_epoch()
 
 

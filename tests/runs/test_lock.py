@@ -183,6 +183,29 @@ def test_whoever_has_lost_the_lock_is_told_by_whom_and_does_not_take_it_back(
     assert record(tmp_path)["token"] == "of node7"
 
 
+def test_a_glance_sees_a_loss_at_once_where_the_file_shows_that_it_was_written(tmp_path: Path) -> None:
+    with RunLock(tmp_path) as lock:
+        lock.check()
+        lock.glance()
+        leave(tmp_path)
+        with pytest.raises(LostLockError, match="process 42 on node7"):
+            lock.glance()
+
+
+def test_a_glance_does_not_believe_for_long_that_a_file_is_unchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunLock(tmp_path) as lock:
+        monkeypatch.setattr(lock, "_stamp", lambda: None)  # a network file system that shows what it has kept
+        lock.check()
+        leave(tmp_path)
+        monkeypatch.setattr(lock_module, "_LOOK_EVERY_S", 3600)
+        lock.glance()
+        monkeypatch.setattr(lock_module, "_LOOK_EVERY_S", 0)
+        with pytest.raises(LostLockError, match="process 42 on node7"):
+            lock.glance()
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"noise", None], ids=["emptied", "{}", "[]", "noise", "gone"])
 def test_a_lock_without_a_name_is_lost_too(tmp_path: Path, quick: None, content: bytes | None) -> None:
     with RunLock(tmp_path) as holder:
