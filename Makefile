@@ -12,6 +12,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 KILLS ?= 10000
 JOBS ?= 1
 
+# A file of tests shares what is costly to make, so its tests stay together; more processes would wait for each other.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 # What a shell sets for other projects must not lead the installation out of .venv, nor other packages into it.
 unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 
@@ -25,10 +28,10 @@ demo: $(VENV)/.installed ## install and train on embedded data: a minute after t
 	@$(BIN)/runner train experiment=demo
 
 test: $(VENV)/.installed-dev ## every test that needs no GPU and that this machine can run
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 test-quick: $(VENV)/.installed-dev ## the tests that take seconds
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" $(SIDE_BY_SIDE)
 
 test-gpu: $(VENV)/.installed-dev ## the tests that need an NVIDIA GPU
 	$(BIN)/pytest -m gpu

@@ -4,10 +4,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
+from needed import what_is_missing
 
 from runner.runs.directory import RunDirectory
 
@@ -18,9 +20,19 @@ if os.environ.get("CI"):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide the GPUs from tests that were not written for one: their figures are those of a CPU."""
+    """Let tests see neither a GPU that they were not written for nor how wide the terminal is."""
     if "gpu" not in config.getoption("markexpr"):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ.pop("COLUMNS", None)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"  # threads of several processes that wait for each other cost half the time
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say which tests this machine cannot run, where all were asked for."""
+    reason = what_is_missing() if config.args == config.getini("testpaths") else None
+    if reason:
+        terminalreporter.write_line(f"tests on a real Slurm are left out: {reason}", yellow=True)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -18,6 +18,7 @@ case "$1 $2" in "-m venv" | venv*)
     for program in python runner pytest; do cp logger ".venv/bin/$program"; done
 esac
 """
+SIDE_BY_SIDE = "-n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder"
 OLD_PYTHON = '[ "$1" = --version ] && echo Python 3.9.2'
 
 
@@ -80,13 +81,13 @@ def test_test_alone_installs_the_development_tools(clone: Path) -> None:
     program(clone / "bin" / "python3", ABLE)
     calls, _ = make(clone, "test")
     assert [call.split()[-1] for call in calls[:2]] == [".venv", ".[dev]"]
-    assert calls[2:] == ["pytest "]
+    assert calls[2:] == [f"pytest {SIDE_BY_SIDE}"]
 
 
 def test_set_up_is_not_repeated(clone: Path) -> None:
     program(clone / "bin" / "python3", ABLE)
     make(clone, "test")
-    assert make(clone, "test")[0] == ["pytest "]
+    assert make(clone, "test")[0] == [f"pytest {SIDE_BY_SIDE}"]
     assert make(clone, "demo")[0] == ["runner train experiment=demo"]
 
 

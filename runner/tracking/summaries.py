@@ -17,6 +17,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.versions_pb2 import VersionDef
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import Tensor, nn
 from torch.utils.tensorboard import summary as torch_summary
 from torch.utils.tensorboard._pytorch_graph import parse as parse_trace
@@ -96,6 +97,9 @@ def hparams(config: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Any
     """
     settings = {name: _setting(value) for name, value in config.items()}
     _, start, end = torch_summary.hparams(settings, {})  # type: ignore[no-untyped-call]
+    of_plugin = start.value[0].metadata.plugin_data
+    known = HParamsPluginData.FromString(of_plugin.content)
+    of_plugin.content = known.SerializeToString(deterministic=True)  # else each process has an order of its own
     return [Event(summary=start), Event(summary=end), scalars(metrics)]
 
 

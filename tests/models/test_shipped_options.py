@@ -11,6 +11,8 @@ from torch import nn
 from runner.build import build
 from runner.models.initialise import METHODS, initialise
 
+pytestmark = pytest.mark.usefixtures("hydra_restore_singletons")
+
 CONF = Path(__file__).parents[2] / "conf"
 DATA_AND_TASK = {"data": {"channels": 3, "image_size": [13, 20], "num_features": 7}, "task": {"outputs": 5}}
 

@@ -1,14 +1,12 @@
 """A pretended Slurm for tests that take no time, and a real one for those that are marked slurm."""
 
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from needed import what_is_missing
 from pretended import PROGRAM, FakeSlurm, make_sweep
 
 from runner.config.compose import Composer
@@ -18,43 +16,12 @@ from runner.config.sections.launching import SlurmLauncher
 from runner.config.shorthand import written_out
 from runner.runs.sweep_directory import SweepDirectory
 
-ROOT = Path(__file__).resolve().parents[2]
-SANDBOX = ROOT / "scripts" / "slurm-sandbox"
-PACKAGES = "munge slurmctld slurmd slurm-client iproute2 slurmdbd mariadb-server-core mariadb-client-core"
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "ss", "slurmdbd", "mariadbd")
-
-# --- tests of the real Slurm, where there is one ----------------------------------------------------------------------
-
-_left_out: list[str] = []
-
-
-def what_is_missing() -> str | None:
-    """What a real Slurm needs here and does not find, with how to have it."""
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    missing = [program for program in PROGRAMS if shutil.which(program, path=path) is None]
-    if missing:
-        return f"{', '.join(missing)} not found; apt-get install --no-install-recommends {PACKAGES} brings them"
-    if os.geteuid() != 0:
-        return "only root can start its daemons; sudo .venv/bin/pytest -m slurm runs them"
-    is_permitted = subprocess.run(["unshare", "--uts", "true"], capture_output=True).returncode == 0
-    return None if is_permitted else "unshare --uts is not permitted in this container"
-
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     on_slurm = [item for item in items if item.get_closest_marker("slurm")]
-    reason = what_is_missing() if on_slurm else None
-    if reason:
+    if on_slurm and what_is_missing():  # which the summary says
         config.hook.pytest_deselected(items=on_slurm)
         items[:] = [item for item in items if item not in on_slurm]
-        _left_out.append(f"left out: {len(on_slurm)} tests on a real Slurm: {reason}")
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    for line in _left_out:
-        terminalreporter.write_line(line, yellow=True)
-
-
-# --- a pretended Slurm ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -211,6 +211,16 @@ def test_a_model_on_the_device_stays_there_and_its_generator_is_not_used(board, 
     assert read().Graph().node
 
 
+def test_hparams_are_the_same_bytes_in_every_process():
+    code = (
+        "import hashlib; from runner.tracking import summaries;"
+        "event, *_ = summaries.hparams({f'{n}.key': n for n in range(50)}, {});"
+        "print(hashlib.sha256(event.SerializeToString()).hexdigest())"
+    )
+    told = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(3)}
+    assert len(told) == 1
+
+
 def test_hparams_lie_in_the_same_file_as_the_curves_with_the_final_values(board, read, tmp_path):
     board.scalars({"val/loss": 0.5}, 1)
     board.hparams(
