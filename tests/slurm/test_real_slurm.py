@@ -388,7 +388,7 @@ def test_a_run_ends_with_the_same_bits_whatever_has_happened_to_it(
 
 def test_a_warning_before_the_time_limit_lets_the_run_save_and_queue_itself_again(stories: Stories) -> None:
     assert re.search(r"stopped after step (\d+), saved(?s:.*)after step \1,", stories.warned.output)
-    assert f"job {stories.warned.job} is queued again, 1 of 100 times" in stories.warned.output
+    assert f"queueing job {stories.warned.job} again, 1 of 100 times" in stories.warned.output
 
 
 def test_a_run_that_has_to_make_way_saves_and_goes_on_afterwards(stories: Stories) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -215,8 +216,16 @@ def test_a_run_that_was_told_to_stop_is_queued_again(
 ) -> None:
     code, printed = start(script(project, run.path), "exit 75", **variables)
     assert fake_slurm.calls("scontrol") == [["scontrol", "requeue", name]]
-    assert f"job {name} is queued again, 1 of 5 times" in printed
+    assert f"queueing job {name} again, 1 of 5 times" in printed
     assert code == 75
+
+
+def test_that_is_told_although_slurm_ends_the_job_as_soon_as_it_is_asked(
+    run: RunDirectory, project: Path, start: Start, fake_slurm: FakeSlurm
+) -> None:
+    Path(shutil.which("scontrol") or "").write_text("#!/bin/sh\nkill -KILL $PPID\n")
+    _, printed = start(script(project, run.path), "exit 75")
+    assert "queueing job 12 again, 1 of 5 times" in printed
 
 
 def test_so_is_a_worker(project: Path, start: Start, fake_slurm: FakeSlurm) -> None:

@@ -39,7 +39,9 @@ def main(args: Sequence[str]) -> int:
     run = None if options.run is None else RunDirectory(options.run)
     code: int = options.code if run is None else meant(run, options.code)
     if code == EXIT_INTERRUPTED:
-        print(queue_again(options.requeues, options.run), flush=True)
+        refused = queue_again(options.requeues, options.run)
+        if refused is not None:
+            print(refused, flush=True)
     elif code != 0 and run is not None:
         mark(run, code)
     return code
@@ -54,8 +56,8 @@ def meant(run: RunDirectory, code: int) -> int:
     return EXIT_INTERRUPTED if state == "interrupted" and was_asked else code
 
 
-def queue_again(requeues: int, run: Path | None) -> str:
-    """Queue this job again, unless it was cancelled or that has happened so often; a line on it.
+def queue_again(requeues: int, run: Path | None) -> str | None:
+    """Queue this job again, and say so; a line on why it is not, if it was cancelled or that has happened so often.
 
     Args:
         requeues: How often it may be.
@@ -72,10 +74,12 @@ def queue_again(requeues: int, run: Path | None) -> str:
         # Slurm would take back a job that was just cancelled, as long as that is ending. What its time limit ends may.
         if state != "RUNNING" and reason != "TimeLimit":
             return f"not queued again: job {attempt.job} was ended from outside{on}"
+        # Said before: with the request Slurm ends the job, and this process.
+        print(f"queueing job {attempt.job} again, {attempt.number + 1} of {requeues} times", flush=True)
         call(["scontrol", "requeue", attempt.job])
     except (SlurmError, UserError, ValueError) as error:
         return f"not queued again: {error}{on}"
-    return f"job {attempt.job} is queued again, {attempt.number + 1} of {requeues} times"
+    return None
 
 
 def mark(run: RunDirectory, code: int) -> None:
