@@ -13,7 +13,7 @@ from runner.training.coming import Coming, Number, noted
 from runner.training.shelf import Lent, stacked
 
 
-class Batches:
+class Entries:
     """What a mean is told of batches, an entry for each."""
 
     def __init__(self) -> None:
@@ -31,14 +31,14 @@ class Interval:
     """The losses between two points of a training curve, on their way from the device.
 
     Args:
-        batches: Those of the interval.
+        entries: Those of the interval.
         read: Sets ``read_mean``.
     """
 
-    def __init__(self, batches: Batches, read: Callable[[], None]) -> None:
-        self.batches = batches
-        self.losses = Coming(batches.losses)
-        self.weights = Coming(batches.weights)
+    def __init__(self, entries: Entries, read: Callable[[], None]) -> None:
+        self.entries = entries
+        self.losses = Coming(entries.losses)
+        self.weights = Coming(entries.weights)
         self.read_mean: float | None = None
         self._read = read
 
@@ -72,7 +72,7 @@ class MeanLoss:
         self._group = group
         self._sum = 0.0
         self._weight: float = 0
-        self._unread = Batches()
+        self._unread = Entries()
         self._interval: Interval | None = None  # one that has ended and is not read
         self._at_mark: tuple[float, float] = (0.0, 0)
 
@@ -108,7 +108,7 @@ class MeanLoss:
         """
         self._read_interval()
         self._interval = Interval(self._unread, self._read_interval)
-        self._unread = Batches()
+        self._unread = Entries()
         ended = self._interval
         if self._group is not None:
             self._read_interval()
@@ -140,38 +140,38 @@ class MeanLoss:
     def _read(self) -> None:
         self._read_interval()
         self._sum_up(self._unread, Coming(self._unread.losses), Coming(self._unread.weights))
-        self._unread = Batches()
+        self._unread = Entries()
 
     def _read_interval(self) -> None:
         if self._interval is None:
             return
         ended = self._interval
-        self._sum_up(ended.batches, ended.losses, ended.weights)
+        self._sum_up(ended.entries, ended.losses, ended.weights)
         self._interval = None
         loss_before, weight_before = self._at_mark
         weight = self._weight - weight_before
         ended.read_mean = (self._sum - loss_before) / weight if weight else math.nan
         self._at_mark = (self._sum, self._weight)
 
-    def _sum_up(self, batches: Batches, losses: Coming, weights: Coming) -> None:
-        if not batches.losses:
+    def _sum_up(self, entries: Entries, losses: Coming, weights: Coming) -> None:
+        if not entries.losses:
             return
         means, counts = losses.read(), weights.read()  # by batch
         if self._group is not None:  # and within a batch by process
             of_all = self._group.numbers(torch.tensor([means, counts], dtype=torch.float64))
             means, counts = of_all.permute(1, 2, 0).flatten(1).tolist()
-        if batches.steps[0] is not None and not math.isfinite(sum(means)):
-            self._refuse(batches, means)
+        if entries.steps[0] is not None and not math.isfinite(sum(means)):
+            self._refuse(entries, means)
         for mean, count in zip(means, counts, strict=True):
             if count:  # else it may be the mean of nothing, which is no number
                 self._sum += mean * count
                 self._weight += count
 
-    def _refuse(self, batches: Batches, means: Sequence[float]) -> None:
+    def _refuse(self, entries: Entries, means: Sequence[float]) -> None:
         number, mean = next((number, mean) for number, mean in enumerate(means) if not math.isfinite(mean))
-        batch, rank = divmod(number, len(means) // len(batches.losses))
-        ids = batches.indices[batch].tolist()
-        step = batches.steps[batch] or 0
+        batch, rank = divmod(number, len(means) // len(entries.losses))
+        ids = entries.indices[batch].tolist()
+        step = entries.steps[batch] or 0
         raise _not_finite(mean, step, ids if self._group is None else self._group.of(rank, ids))
 
 
