@@ -17,13 +17,14 @@ from scripts.bench.peers import PEERS
 ABOUT = """
 Every loop trains the same network on the same ready-made batches in memory, with SGD and cross-entropy, and is compared
 to a hand-written step: forward, loss, backward, `optimizer.step()`, nothing else. Both run in the same process in
-turns, a block of steps each, and the figure is the median difference of neighbouring blocks, over three processes of
-each contender. *The same step by hand* is the control: a second hand-written step instead of a loop, so that its figure
-is what the measurement itself adds. runner keeps everything on that a run has: metrics, progress bar, `metrics.csv`,
-TensorBoard, finite-loss check. The peers are measured twice: with comparable records (accuracy, progress bar, curves
-every 50 steps; what each has is told in `scripts/bench/peers/`), and *bare*, with all that can be switched off switched
-off. Their checkpoints are off. Two cases: the course's MLP, 784-512-512-10 with batches of 64, on two threads; and a
-tiny MLP, 64-16-10 with batches of 16, on one.
+turns, a block of steps each, and the figure is the median difference of neighbouring blocks. How two networks happen to
+lie in memory makes one of them some µs faster as long as a process lives, so there are three processes of each peer, in
+turns, and six times as many of runner and of *the same step by hand*. That is the control: a second hand-written step
+instead of a loop, so that its figure is what the measurement itself adds. runner keeps everything on that a run has:
+metrics, progress bar, `metrics.csv`, TensorBoard, finite-loss check. The peers are measured twice: with comparable
+records (accuracy, progress bar, curves every 50 steps; what each has is told in `scripts/bench/peers/`), and *bare*,
+with all that can be switched off switched off. Their checkpoints are off. Two cases: the course's MLP, 784-512-512-10
+with batches of 64, on two threads; and a tiny MLP, 64-16-10 with batches of 16, on one.
 """
 
 THREADS = {"course": 2, "tiny": 1}
@@ -61,21 +62,22 @@ def measure(bench: Bench) -> Result:
 
 def _take_turns(bench: Bench, result: Result, case: str) -> tuple[dict[str, list[float]], list[float]]:
     """Microseconds that each contender adds to a step, and those of the hand-written step beside all of them."""
-    given = {"case": case, "block": bench.fewer(BLOCK[case], 50), "blocks": bench.fewer(8 * bench.rounds, 3)}
+    block, blocks = bench.fewer(BLOCK[case], 50), bench.fewer(8 * bench.rounds, 3)
     added_us: defaultdict[str, list[float]] = defaultdict(list)
     hand_us: list[float] = []
 
-    def measure(label: str, python: Path, function: str, **more: object) -> float:
-        answer = bench.call(python, f"{__name__}:{function}", threads=THREADS[case], **given, **more)
+    def measure(label: str, python: Path, function: str, blocks: int = blocks, **more: object) -> float:
+        given = {"case": case, "block": block, "blocks": blocks, **more}
+        answer = bench.call(python, f"{__name__}:{function}", threads=THREADS[case], **given)
         added_us[label] += answer["added_us"]
         hand_us.extend(answer["hand_us"])
         return statistics.median(answer["added_us"])
 
-    contenders = {
-        "runner": partial(measure, "runner", bench.runner_python, "run_runner"),
-        CONTROL: partial(measure, CONTROL, bench.runner_python, "run_hand"),
-    }
+    contenders = {}
     for module, name in PEERS.items():
+        for label, function in (("runner", "run_runner"), (CONTROL, "run_hand")):
+            own = partial(measure, label, bench.runner_python, function, blocks=-(-blocks // 3))
+            contenders[f"{label}, before {name}"] = own
         for records in (True, False):
             label = name if records else f"{name}, bare"
             contenders[label] = partial(measure, label, bench.peers_python, "run_peer", peer=module, records=records)
