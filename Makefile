@@ -39,7 +39,7 @@ test-gpu: $(VENV)/.installed-dev ## the tests that need an NVIDIA GPU
 torture: $(VENV)/.installed-dev ## kill training runs KILLS=10000 times, JOBS=1 at a time, and compare: an hour or more
 	$(BIN)/python scripts/torture.py --kills $(KILLS) --jobs $(JOBS)
 
-bench: $(VENV)/.installed ## measure beside the peers and write docs/benchmarks.md: ARGS="--quick", "--only unet"; 20 minutes
+bench: $(VENV)/.installed ## measure beside the peers and write docs/benchmarks.md: ARGS="--quick", "--only unet"; over half an hour
 	@$(BIN)/python -m scripts.bench.environment
 	@.bench/venv/bin/python -m scripts.bench $(ARGS)
 
