@@ -30,11 +30,12 @@ class Coming:
         self._copies: Tensor | None = None
         self._event: torch.cuda.Event | None = None
         scalars = [one for one in numbers if isinstance(one, _ON_DEVICE)]
-        if scalars:
-            self._copies = stacked(scalars)
-        if self._copies is not None and self._copies.is_cuda:
-            here = torch.empty_like(self._copies, device="cpu", pin_memory=True)  # into other memory, a copy would wait
-            self._copies = here.copy_(self._copies, non_blocking=True)
+        if not scalars:
+            return
+        self._copies = copies = stacked(scalars)
+        if copies.is_cuda:
+            here = torch.empty_like(copies, device="cpu", pin_memory=True)  # into other memory, a copy would wait
+            self._copies = here.copy_(copies, non_blocking=True)
             self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._event.record()
 

@@ -1,8 +1,8 @@
 """The training loop: the page to read to know what happens in which order.
 
 What varies is in the values that are passed in. Nothing here draws a random number of its own, keeps hidden state, or
-waits for the device but where it saves or ends an epoch, so a run that is stopped at any step boundary and taken
-up again goes on as if nothing had happened.
+waits for the device but where it saves or ends an epoch, so a run that is stopped at any step boundary and taken up
+again goes on as if nothing had happened.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

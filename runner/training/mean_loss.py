@@ -107,9 +107,8 @@ class MeanLoss:
         this one is read.
         """
         self._read_interval()
-        self._interval = Interval(self._unread, self._read_interval)
+        ended = self._interval = Interval(self._unread, self._read_interval)
         self._unread = Entries()
-        ended = self._interval
         if self._group is not None:
             self._read_interval()
         return ended

@@ -8,7 +8,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from runner.errors import UserError
@@ -39,9 +39,8 @@ def main(args: Sequence[str]) -> int:
     run = None if options.run is None else RunDirectory(options.run)
     code: int = options.code if run is None else meant(run, options.code)
     if code == EXIT_INTERRUPTED:
-        refused = queue_again(options.requeues, options.run)
-        if refused is not None:
-            print(refused, flush=True)
+        for line in queue_again(options.requeues, options.run):
+            print(line, flush=True)
     elif code != 0 and run is not None:
         mark(run, code)
     return code
@@ -56,8 +55,8 @@ def meant(run: RunDirectory, code: int) -> int:
     return EXIT_INTERRUPTED if state == "interrupted" and was_asked else code
 
 
-def queue_again(requeues: int, run: Path | None) -> str | None:
-    """Queue this job again, and say so; a line on why it is not, if it was cancelled or that has happened so often.
+def queue_again(requeues: int, run: Path | None) -> Iterator[str]:
+    """Queue this job again, unless it was cancelled or that has happened so often; lines on it, to be shown at once.
 
     Args:
         requeues: How often it may be.
@@ -65,21 +64,23 @@ def queue_again(requeues: int, run: Path | None) -> str | None:
     """
     attempt = this_attempt()
     if attempt is None:
-        return "not queued again: this is no job"
+        yield "not queued again: this is no job"
+        return
     on = f"; to go on: runner submit {run}" if run is not None else ""
     if attempt.number >= requeues:
-        return f"not queued again: it was {attempt.number} times already, as often as launcher.requeues says{on}"
+        yield f"not queued again: it was {attempt.number} times already, as often as launcher.requeues says{on}"
+        return
     try:
         state, reason = call(["squeue", "-h", "-j", attempt.job, "-o", "%T|%r"]).strip().split("|")
         # Slurm would take back a job that was just cancelled, as long as that is ending. What its time limit ends may.
         if state != "RUNNING" and reason != "TimeLimit":
-            return f"not queued again: job {attempt.job} was ended from outside{on}"
+            yield f"not queued again: job {attempt.job} was ended from outside{on}"
+            return
         # Said before: with the request Slurm ends the job, and this process.
-        print(f"queueing job {attempt.job} again, {attempt.number + 1} of {requeues} times", flush=True)
+        yield f"queueing job {attempt.job} again, {attempt.number + 1} of {requeues} times"
         call(["scontrol", "requeue", attempt.job])
     except (SlurmError, UserError, ValueError) as error:
-        return f"not queued again: {error}{on}"
-    return None
+        yield f"not queued again: {error}{on}"
 
 
 def mark(run: RunDirectory, code: int) -> None:
