@@ -34,7 +34,7 @@ START = {
 NETWORKS: dict[str, dict[str, Any]] = {
     "MLP": {
         "batch": 64,
-        "block": 200,
+        "block": {"compiled": 200, "graph": 2000},
         "channels": 1,
         "size": 28,
         "classes": 10,
@@ -43,7 +43,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     "LeNet": {
         "batch": 64,
-        "block": 200,
+        "block": {"compiled": 200, "graph": 1000},
         "channels": 1,
         "size": 32,
         "classes": 10,
@@ -52,7 +52,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     "ResNet-18": {
         "batch": 256,
-        "block": 50,
+        "block": {"compiled": 100, "graph": 200},
         "channels": 3,
         "size": 32,
         "classes": 10,
@@ -62,7 +62,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     "U-Net": {
         "batch": 16,
-        "block": 20,
+        "block": {"compiled": 50, "graph": 50},
         "channels": 1,
         "size": 256,
         "classes": 2,
@@ -70,6 +70,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "settings": ["compiled", "CUDA graph"],
     },
 }
+
+_WARM_UPS = 3
+"""Blocks in which a model is compiled or captured, and the progress bar appears."""
 
 
 def measure(bench: Bench) -> Result:
@@ -125,7 +128,8 @@ def steps(network: str, label: str, blocks: int) -> dict[str, Any]:
     from scripts.bench.own_loop import Turns, own_loop
 
     spec = NETWORKS[network]
-    ready, block = _batches(spec, is_masks=network == "U-Net"), spec["block"]
+    ready = _batches(spec, is_masks=network == "U-Net")
+    block = spec["block"]["graph" if "graph" in label else "compiled"]
     side = spec["size"]
     options = [f"data.image_size=[{side},{side}]", f"data.batch_size={spec['batch']}"]
     options += ["optimizer=sgd", "data.normalize=null"]
@@ -142,7 +146,7 @@ def steps(network: str, label: str, blocks: int) -> dict[str, Any]:
             step = _by_hand(copy.deepcopy(loop.parts.model), label, ready[0])
 
             def in_turns() -> Any:
-                for _ in range(blocks + 3):
+                for _ in range(_WARM_UPS + blocks + 1):
                     torch.cuda.synchronize()
                     began = time.perf_counter()
                     for position in range(block):
@@ -155,10 +159,10 @@ def steps(network: str, label: str, blocks: int) -> dict[str, Any]:
                     torch.cuda.synchronize()
                     own.append(block / (time.perf_counter() - began))
 
-            loop.train_on(Turns(in_turns, block * (blocks + 3)))
-            busy = _busy_share(loop, ready, block)
-    # The first two are warm-ups; at the end of the last one runner draws the pictures of the epoch.
-    return {"own": own[2:-1], "hand": hand[2:-1], "busy": busy}
+            loop.train_on(Turns(in_turns, block * (_WARM_UPS + blocks + 1)))
+            busy = _busy_share(loop, ready, min(block, 200))
+    # At the end of the last one runner draws the pictures of the epoch.
+    return {"own": own[_WARM_UPS:-1], "hand": hand[_WARM_UPS:-1], "busy": busy}
 
 
 def _batches(spec: dict[str, Any], is_masks: bool) -> list[Any]:
