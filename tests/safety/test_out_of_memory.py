@@ -64,15 +64,16 @@ def test_a_batch_of_one_sample_cannot_be_halved(tmp_path: Path) -> None:
     assert "\n  fix:      device.precision=bf16 halves the activations; " in message(tmp_path, 1)
 
 
+def train_in_256_mb() -> int:
+    """Adam's share of 25 million weights alone takes 200 MB."""
+    torch.cuda.set_per_process_memory_fraction(2**28 / torch.cuda.get_device_properties(0).total_memory)
+    return train("device=cuda", "model.hidden=[5000,5000]")
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_run_that_really_has_no_memory_says_how_much_it_used(home: Path) -> None:
-    """Of 256 MB, Adam's share of 25 million weights alone takes 200."""
-    torch.cuda.set_per_process_memory_fraction(2**28 / torch.cuda.get_device_properties(0).total_memory)
-    try:
-        code, text = done(home, train, "device=cuda", "model.hidden=[5000,5000]")
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
+    code, text = done(home, train_in_256_mb)
     assert code == 1
     assert "the device is out of memory: " in text
     assert "0.0 GiB" not in text

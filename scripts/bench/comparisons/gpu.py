@@ -229,6 +229,7 @@ def _by_hand(model: Any, variant: str, example: Any) -> Callable[[Any], object]:
 def _busy_share(loop: Any, ready: list[Any], block: int) -> float:
     """The share of an epoch of ready-made batches in which the GPU computes, between its first and last kernel."""
     import torch
+    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
     from scripts.bench.own_loop import Turns
@@ -247,7 +248,8 @@ def _busy_share(loop: Any, ready: list[Any], block: int) -> float:
             yield ready[position % len(ready)]
 
     loop.train_on(Turns(watched, 2 * block + 1))
-    spans = sorted((event.time_range.start, event.time_range.end) for event in watch[0].events())
+    computed = [event.time_range for event in watch[0].events() if event.device_type == DeviceType.CUDA]
+    spans = sorted((each.start, each.end) for each in computed)
     if not spans:
         return 0.0
     busy, until = 0.0, spans[0][0]
