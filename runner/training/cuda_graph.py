@@ -4,7 +4,7 @@ Source: PyTorch's notes on CUDA semantics, "CUDA Graphs", whole-network capture.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from runner.errors import UserError
+from runner.training.copies import Copy, copy_all
 from runner.training.gradient import EagerGradient, Micro, Result, detached
 from runner.training.scores import most_held
 from runner.training.shelf import Ring
@@ -19,8 +20,10 @@ from runner.training.shelf import Ring
 _WARM_UPS = 3
 """Computations before a capture, as the notes ask for: libraries choose their algorithms and workspaces in them."""
 
-Capture = Callable[[Callable[[], None]], Callable[[], None]]
-"""Makes of a computation on fixed memory what repeats it; it runs it beforehand, at least once."""
+Computation = Callable[[], Sequence[Tensor]]
+Capture = Callable[[Computation], tuple[Callable[[], None], Sequence[Tensor]]]
+"""Makes of a computation on fixed memory what repeats it, and the memory where the tensors that it gives are then; it
+runs it beforehand, at least once."""
 
 
 class Computed(NamedTuple):
@@ -68,7 +71,7 @@ class GraphedUpdate:
         self._capture = capture or capture_cuda
         self._replay: Callable[[], None] | None = None
         self._window: list[Micro] = []
-        self._ring: Ring | None = None
+        self._rings: list[Ring] = []  # for each micro-batch
         self._gradients: list[tuple[nn.Parameter, Tensor]] = []
         self._norm: Tensor | None = None
 
@@ -80,19 +83,20 @@ class GraphedUpdate:
         """Compute a full one."""
         if self._replay is None:
             self._replay = self._captured(window)
+        copies = [one for ring in self._rings for one in ring.leaving()]
         for kept, new in zip(self._window, window, strict=True):
-            for values, others in zip(kept.inputs, new.inputs, strict=True):
-                values.copy_(others)
-            kept.targets.copy_(new.targets)
+            copies += map(Copy, (*kept.inputs, kept.targets), (*new.inputs, new.targets))
             if isinstance(kept.share, Tensor):
                 kept.share.fill_(new.share)
+        copy_all(copies)
         self._rates.follow()
         self._replay()
         if any(weight.grad is not gradient for weight, gradient in self._gradients[:1]):
             for weight, gradient in self._gradients:
                 weight.grad = gradient  # a window without the graph has left others
-        assert self._ring is not None
-        return Computed([Result(*self._ring.newest()) for _ in window], self._move is not None, self._norm)
+        newest = [ring.newest() for ring in self._rings]
+        results = [Result(loss, outputs, new.targets) for (loss, outputs), new in zip(newest, window, strict=True)]
+        return Computed(results, self._move is not None, self._norm)
 
     def _captured(self, window: Sequence[Micro]) -> Callable[[], None]:
         self._window = [
@@ -110,7 +114,7 @@ class GraphedUpdate:
         before = [values.clone() for values in changed]
         try:
             with nullcontext() if self._move is None else self._rates.in_tensors():
-                replay = self._capture(self._run)
+                replay, left = self._capture(self._run)
         except RuntimeError as error:
             raise UserError(
                 "device.cuda_graph=true: the model, the loss or the optimizer cannot be captured",
@@ -120,8 +124,10 @@ class GraphedUpdate:
             ) from error
         weights = self._eager.parameters
         self._gradients = [(weight, weight.grad) for weight in weights if weight.grad is not None]
-        assert self._ring is not None
-        self._ring.restart()
+        num_results = 2 * len(window)
+        rows = -(-most_held(left[1].numel()) // len(window))
+        self._rings = [Ring(rows, left[first : first + 2]) for first in range(0, num_results, 2)]
+        self._norm = left[num_results] if len(left) > num_results else None
         with torch.no_grad():
             for values, others in zip(changed, before, strict=True):
                 values.copy_(others)
@@ -131,22 +137,16 @@ class GraphedUpdate:
             torch.set_rng_state(generator)
         return replay
 
-    def _run(self) -> None:
-        """What is captured. The results are put away beside the backward pass, which does not wait for that."""
+    def _run(self) -> list[Tensor]:
+        """What is captured; gives loss and outputs of each micro-batch, and last the norm of the gradient, if any."""
         self._eager.clear()
-        results = []  # held until the end, so that nothing else gets their memory before
-        with _beside(self._window[0].targets.device) as beside:
-            for micro in self._window:
-                loss, outputs = self._eager.forwards(micro)
-                results.append((*detached(loss, outputs), micro.targets))
-                if self._ring is None:
-                    rows = most_held(results[0][1].numel())
-                    self._ring = Ring(rows + len(self._window), results[0])  # a window is noted when it is complete
-                with beside():
-                    self._ring.write(results[-1])
-                self._eager.backwards(micro, loss)
-            if self._move is not None:
-                self._norm = self._move()
+        left: list[Tensor] = []
+        for micro in self._window:
+            loss, outputs = self._eager.forwards(micro)
+            left += detached(loss, outputs)
+            self._eager.backwards(micro, loss)
+        norm = None if self._move is None else self._move()
+        return left if norm is None else [*left, norm]
 
     def _changed(self) -> list[Tensor]:
         """All that an update changes."""
@@ -190,25 +190,7 @@ class Rates:
                 rate.fill_(value)
 
 
-@contextmanager
-def _beside(device: torch.device) -> Iterator[Callable[[], AbstractContextManager[object]]]:
-    """Gives a context in which a GPU's work goes on beside all other, from what is done by then; until the end."""
-    if device.type != "cuda":
-        yield nullcontext
-        return
-    main, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
-
-    @contextmanager
-    def beside() -> Iterator[None]:
-        side.wait_stream(main)
-        with torch.cuda.stream(side):
-            yield
-
-    yield beside
-    main.wait_stream(side)
-
-
-def capture_cuda(run: Callable[[], None]) -> Callable[[], None]:
+def capture_cuda(run: Computation) -> tuple[Callable[[], None], Sequence[Tensor]]:
     """Capture what ``run`` launches on the current CUDA device."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
@@ -219,5 +201,5 @@ def capture_cuda(run: Callable[[], None]) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
     # Other threads, which read data or write checkpoints, may go on using the device meanwhile.
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        run()
-    return graph.replay
+        left = run()
+    return graph.replay, left

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from runner.training.copies import Copy, copy_all
+
 ROWS = 64
 """Of a block of tensors of a kind; whoever keeps more of a kind keeps them in several."""
 
@@ -37,11 +39,18 @@ class Shelf:
 
 
 class Lent(NamedTuple):
-    """A tensor in a row of a block that will be written over."""
+    """A tensor in a row of a ring, which will be written over."""
 
-    block: Tensor
-    """(rows, ...)"""
+    ring: "Ring"
+    number: int
+    """Which one of a result."""
     row: int
+
+    @property
+    def block(self) -> Tensor:
+        """(rows, ...) its row, and those of others."""
+        self.ring.settle()
+        return self.ring.blocks[self.number]
 
     @property
     def tensor(self) -> Tensor:
@@ -50,42 +59,47 @@ class Lent(NamedTuple):
 
     def numel(self) -> int:
         """How many elements it has."""
-        return self.block.numel() // len(self.block)
+        return self.ring.result[self.number].numel()
 
 
 class Ring:
-    """Keeps what one and the same computation leaves each time it is done: a row further each time, and round again.
+    """Keeps what a computation leaves in the same memory each time: in a row further each time, and round again.
 
-    The computation itself moves on, so that it can be one that is captured on a GPU.
+    A result is copied to its row when somebody asks for it, or else as late as it can be: together with what is copied
+    before the computation is done again.
 
     Args:
-        rows: How many results there are before the first one is overwritten.
-        examples: A result: tensors whose shapes and types all others have.
+        rows: How many results there are before the first one is written over. If it is one, nothing is copied.
+        result: The tensors that the computation leaves.
     """
 
-    def __init__(self, rows: int, examples: Sequence[Tensor]) -> None:
-        self._turn = torch.zeros(rows, dtype=torch.bool, device=examples[0].device)  # which row is next
-        self._blocks = [example.new_empty((rows, *example.shape)) for example in examples]
-        self._results = [tuple(Lent(block, row) for block in self._blocks) for row in range(rows)]
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin with the first row."""
-        self._turn.copy_(torch.arange(len(self._turn)) == 0)
+    def __init__(self, rows: int, result: Sequence[Tensor]) -> None:
+        self.result = result
+        self.blocks = [left[None] if rows == 1 else left.new_empty((rows, *left.shape)) for left in result]
+        self._copies = [
+            [Copy(block[row], left) for block, left in zip(self.blocks, result, strict=True)] if rows > 1 else []
+            for row in range(rows)
+        ]
+        self._lent = [tuple(Lent(self, number, row) for number in range(len(result))) for row in range(rows)]
         self._next = 0
-
-    def write(self, result: Sequence[Tensor]) -> None:
-        """Part of the computation: put a result into the next row."""
-        for block, values in zip(self._blocks, result, strict=True):
-            # Unlike what takes an index, this has the same few kernels where torch is to be deterministic.
-            torch.where(self._turn.view(-1, *[1] * values.ndim), values, block, out=block)
-        self._turn.copy_(self._turn.roll(1))
+        self._unsettled: list[Copy] = []
 
     def newest(self) -> tuple[Lent, ...]:
-        """The oldest result that has not been asked for."""
-        result = self._results[self._next]
-        self._next = (self._next + 1) % len(self._results)
-        return result
+        """The result of the computation that was just done; asked for once."""
+        row = self._next
+        self._next = (row + 1) % len(self._lent)
+        self._unsettled = self._copies[row]
+        return self._lent[row]
+
+    def leaving(self) -> list[Copy]:
+        """What is to be copied before the computation is done again."""
+        unsettled, self._unsettled = self._unsettled, []
+        return unsettled
+
+    def settle(self) -> None:
+        """Let every result be in its row."""
+        if self._unsettled:
+            copy_all(self.leaving())
 
 
 def stacked(tensors: Sequence[Tensor | Lent]) -> Tensor:
@@ -103,10 +117,10 @@ def joined(tensors: Sequence[Tensor | Lent]) -> Tensor:
 
 def _slices(tensors: Sequence[Tensor | Lent]) -> Iterator[Tensor]:
     """The tensors, each as a row, in as few slices of blocks as they lie in."""
-    rows = [one if isinstance(one, Lent) else Lent(one[None], 0) for one in tensors]
+    rows = [(one.block, one.row) if isinstance(one, Lent) else (one[None], 0) for one in tensors]
     start = 0
     for number in range(1, len(rows) + 1):
         block, first = rows[start]
-        if number == len(rows) or rows[number].block is not block or rows[number].row != first + number - start:
+        if number == len(rows) or rows[number][0] is not block or rows[number][1] != first + number - start:
             yield block[first : first + number - start]
             start = number

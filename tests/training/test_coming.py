@@ -4,13 +4,18 @@ import pytest
 import torch
 
 from runner.training.coming import Coming, noted
-from runner.training.shelf import Lent
+from runner.training.shelf import Ring
 
 
 def test_known_numbers_and_scalars_stay_in_their_order() -> None:
-    block = torch.tensor([10.0, 20.0, 30.0])
-    coming = Coming([1.5, torch.tensor(2.5), Lent(block, 2), 4.5, Lent(block, 0)])
-    block.zero_()
+    left = torch.tensor(0.0)
+    ring, lent = Ring(3, [left]), []
+    for number in (10.0, 20.0, 30.0):
+        left.fill_(number)
+        lent += ring.newest()
+        ring.settle()
+    coming = Coming([1.5, torch.tensor(2.5), lent[2], 4.5, lent[0]])
+    ring.blocks[0].zero_()
     assert coming.read() == [1.5, 2.5, 30.0, 4.5, 10.0]
 
 

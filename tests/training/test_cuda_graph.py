@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
-from runner.training.cuda_graph import Capture, GraphedUpdate
+from runner.training.cuda_graph import Capture, Computation, GraphedUpdate
 from runner.training.descent import Descent
 from runner.training.gradient import EagerGradient, Micro, of_window
 from runner.training.metrics import ClassificationMetrics
@@ -27,19 +27,21 @@ class Recorded:
     replays = 0
     weights: Sequence[nn.Parameter] = ()
 
-    def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
+    def __call__(self, run: Computation) -> tuple[Callable[[], None], Sequence[Tensor]]:
         self.captures += 1
         run()
+        left = run()
         gradients = [weight.grad for weight in self.weights]
 
         def replay() -> None:
             self.replays += 1
-            run()
+            for kept, new in zip(left, run(), strict=True):
+                kept.copy_(new)
             for weight, gradient in zip(self.weights, gradients, strict=True):
                 if gradient is not None and weight.grad is not None:
                     gradient.copy_(weight.grad)
 
-        return replay
+        return replay, left
 
 
 def network(device: str, is_plain: bool = False) -> nn.Sequential:
@@ -203,8 +205,9 @@ def test_it_is_captured_once_and_repeated_for_full_windows_alone() -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_more_updates_than_a_ring_has_rows_are_all_counted(device: str) -> None:
-    updates = [[6, 6]] * 150
+@pytest.mark.parametrize("num_batches", [1, 2, 3])
+def test_more_updates_than_a_ring_has_rows_are_all_counted(device: str, num_batches: int) -> None:
+    updates = [[6] * num_batches] * 150
     capture = None if device == "cuda" else Recorded()
     _, _, scores = trained(device, True, updates, capture, moves=False, reads=False)
     _, _, expected = trained(device, False, updates, moves=False, reads=False)
@@ -217,7 +220,7 @@ def test_a_weight_without_gradient_keeps_none_so_that_decay_leaves_it_alone() ->
 
 
 def test_what_cannot_be_captured_is_told_with_the_reason() -> None:
-    def refuse(run: Callable[[], None]) -> Callable[[], None]:
+    def refuse(run: Computation) -> tuple[Callable[[], None], Sequence[Tensor]]:
         run()
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 

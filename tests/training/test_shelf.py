@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.training.copies import copy_all
 from runner.training.shelf import Lent, Ring, Shelf, joined, stacked
 
 SHAPES = st.sampled_from([(), (1,), (4, 3), (0, 3)])
@@ -42,16 +43,20 @@ def test_a_view_across_the_rows_is_kept_as_it_looks() -> None:
 ROWS_OF = st.sampled_from(["ring", "another ring", "none"])
 
 
-@given(st.lists(ROWS_OF, min_size=1, max_size=30))
-def test_tensors_come_together_in_the_order_in_which_they_are_given(places: list[str]) -> None:
-    rings = {name: Ring(4, (torch.zeros(2, 3),)) for name in ("ring", "another ring")}
+@given(st.lists(ROWS_OF, min_size=1, max_size=30), st.booleans())
+def test_tensors_come_together_in_the_order_in_which_they_are_given(places: list[str], waits: bool) -> None:
+    left = {name: torch.zeros(2, 3) for name in ("ring", "another ring")}
+    rings = {name: Ring(4, [one]) for name, one in left.items()}
     given: list[torch.Tensor | Lent] = []
     expected = []
     for number, place in enumerate(places):
         one = torch.full((2, 3), float(number))
         if place in rings:
-            rings[place].write((one,))
+            copy_all(rings[place].leaving())
+            left[place].copy_(one)
             one_or_lent = rings[place].newest()[0]
+            if not waits:
+                rings[place].settle()
             if places[number:].count(place) > 4:
                 continue  # it will be written over
             given.append(one_or_lent)
@@ -63,23 +68,36 @@ def test_tensors_come_together_in_the_order_in_which_they_are_given(places: list
 
 
 def test_a_tensor_in_a_row_has_the_elements_of_the_row() -> None:
-    lent = Lent(torch.arange(6).reshape(2, 3), 1)
-    assert lent.tensor.tolist() == [3, 4, 5]
+    lent = Ring(2, [torch.zeros(()), torch.arange(3)]).newest()[1]
+    assert lent.tensor.tolist() == [0, 1, 2]
     assert lent.numel() == 3
 
 
-def test_a_ring_keeps_the_last_results_and_gives_each_once() -> None:
-    ring = Ring(3, (torch.zeros(()), torch.zeros(2, dtype=torch.int64)))
+def test_a_ring_keeps_the_last_results_in_as_many_rows_as_it_has() -> None:
+    half, both = torch.zeros(()), torch.zeros(2, dtype=torch.int64)
+    ring = Ring(3, [half, both])
+    results = []
     for number in range(10):
-        ring.write((torch.tensor(number / 2), torch.tensor([number, -number])))
-        half, both = ring.newest()
-        assert half.tensor.item() == number / 2
-        assert both.tensor.tolist() == [number, -number]
-    before, newest = torch.tensor(4.5), half
-    ring.write((torch.tensor(7.0), torch.tensor([7, 7])))
-    ring.write((torch.tensor(8.0), torch.tensor([8, 8])))
-    assert torch.equal(newest.tensor, before), "two are after it, and there are three rows"
-    assert [ring.newest()[0].tensor.item() for _ in range(2)] == [7, 8]
-    ring.restart()
-    ring.write((torch.tensor(9.0), torch.tensor([9, 9])))
-    assert ring.newest()[0].tensor.item() == 9
+        copy_all(ring.leaving())  # what a computation does that is done again
+        half.fill_(number / 2)
+        both.copy_(torch.tensor([number, -number]))
+        results.append(ring.newest())
+    for number in (7, 8, 9):
+        assert [one.tensor.tolist() for one in results[number]] == [number / 2, [number, -number]]
+
+
+def test_a_result_is_copied_once_and_before_somebody_sees_it() -> None:
+    left = torch.tensor(1.0)
+    ring = Ring(2, [left])
+    lent = ring.newest()[0]
+    assert lent.tensor.item() == 1.0
+    left.fill_(2.0)
+    assert lent.tensor.item() == 1.0
+    assert ring.leaving() == []
+
+
+def test_a_single_row_is_the_memory_of_the_computation_itself() -> None:
+    left = torch.tensor([1.0, 2.0])
+    ring = Ring(1, [left])
+    assert ring.newest()[0].tensor.data_ptr() == left.data_ptr()
+    assert ring.leaving() == []
