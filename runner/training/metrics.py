@@ -34,9 +34,6 @@ class Metric(Protocol):
         """Take the place of several that have counted a part of the samples each; good for ``compute`` alone."""
 
 
-_COPIES = 256
-
-
 class Summed:
     """A metric that needs nothing but sums."""
 
@@ -55,24 +52,17 @@ class Summed:
         self.state = total  # not in place: what ``state_dict`` gave stays what it is
 
 
-def count_into(counts: Tensor, cells: Tensor, copies: int) -> None:
-    """Add 1 to ``counts[cell]`` for each of the cells, both int64.
-
-    Where many add to the same place on a GPU, each waits for those before, so there they add to several copies.
-    """
-    if copies == 1:
-        counts.index_add_(0, cells, torch.ones_like(cells))
-        return
-    copy = torch.arange(len(cells), device=cells.device) % copies
-    spread = counts.new_zeros(copies * len(counts))
-    spread.index_add_(0, cells + copy * len(counts), torch.ones_like(cells))
-    counts += spread.view(copies, -1).sum(0)
+def counted(cells: Tensor, bins: int) -> Tensor:
+    """(bins,) int64: how many of the cells, which are below ``bins``, are 0, 1, ...; those below 0 count nowhere."""
+    if cells.is_cuda:  # of integers, it is exact and deterministic, and unlike other ways does not wait for the device
+        return torch.histc(cells.int(), bins=bins, min=0, max=bins).long()
+    return torch.where(cells < 0, bins, cells).flatten().bincount(minlength=bins + 1)[:bins]
 
 
 class ConfusionMatrix(Summed):
     """Classes of samples: outputs (n, c, ...) against classes (n, ...) of any integer type.
 
-    ``state[t, p]`` counts the samples of class ``t`` that were taken for ``p``. Targets below 0, or of
+    ``state[t * c + p]`` counts the samples of class ``t`` that were taken for ``p``. Targets below 0, or of
     ``ignore_index``, count nowhere.
     """
 
@@ -81,20 +71,20 @@ class ConfusionMatrix(Summed):
     def __init__(self, num_classes: int, device: torch.device, ignore_index: int = -100) -> None:
         self.num_classes = num_classes
         self.ignore_index = ignore_index
-        self.state = torch.zeros(num_classes * num_classes + 1, dtype=torch.int64, device=device)
+        self.state = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         predictions = outputs.argmax(1)
         if targets.is_floating_point():  # shares of classes, as mixup gives them: the largest is the class
             targets = targets.argmax(1)
-        nowhere = self.num_classes * self.num_classes  # the last bin; a mask would make the device wait for the count
-        cells = targets * self.num_classes + predictions
-        cells = torch.where((targets < 0) | (targets == self.ignore_index), nowhere, cells).flatten()
-        count_into(self.state, cells, _COPIES if cells.is_cuda else 1)
+        cells = torch.add(predictions, targets, alpha=self.num_classes)
+        if self.ignore_index >= 0:
+            cells = cells.masked_fill(targets == self.ignore_index, -1)
+        self.state += counted(cells, len(self.state))
 
     def counts(self) -> Tensor:
         """The matrix (c, c), rows by true class, on the CPU in float64."""
-        return self.state[:-1].cpu().double().view(self.num_classes, self.num_classes)
+        return self.state.cpu().double().view(self.num_classes, self.num_classes)
 
 
 class ClassificationMetrics(ConfusionMatrix):
@@ -142,7 +132,7 @@ class BinaryMetrics(Summed):
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         cells = (targets.flatten() > 0.5).long() * 2 + (outputs.flatten() > 0).long()
-        count_into(self.state, cells, _COPIES if cells.is_cuda else 1)
+        self.state += counted(cells, len(self.state))
 
     def compute(self) -> dict[str, float]:
         tn, fp, fn, tp = self.state.cpu().double()

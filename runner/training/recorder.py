@@ -30,7 +30,7 @@ from runner.training.progress import Plan, Progress, Results
 from runner.training.randomness import generator_states
 from runner.training.scores import Scores
 
-FORMAT = 3
+FORMAT = 4
 """Version of the checkpoint's layout."""
 
 

@@ -13,9 +13,14 @@ from runner.training.metrics import (
     MultilabelMetrics,
     RegressionMetrics,
     SegmentationMetrics,
+    counted,
 )
 
 CPU = torch.device("cpu")
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")]),
+]
 
 
 def logits_for(classes: list[int], num_classes: int) -> torch.Tensor:
@@ -40,6 +45,29 @@ def test_ignored_and_negative_targets_count_nowhere() -> None:
     metric = SegmentationMetrics(2, CPU, (), ignore_index=1)
     metric.update(torch.tensor([[[0.0, 1.0, 0.0]], [[1.0, 0.0, 1.0]]]).transpose(0, 1), torch.tensor([[0, 1, -100]]))
     assert metric.counts().tolist() == [[0, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64])
+def test_classes_of_any_integer_type_are_told_apart(dtype: torch.dtype) -> None:
+    metric = ClassificationMetrics(200, CPU)
+    metric.update(logits_for([7, 199, 7], 200), torch.tensor([199, 199, 3], dtype=dtype))
+    assert {tuple(cell) for cell in metric.counts().nonzero().tolist()} == {(199, 7), (199, 199), (3, 7)}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("bins", "shape"), [(1, (5,)), (4, (3, 50)), (100, (2, 70, 70)), (300 * 300, (40, 50))])
+def test_cells_are_counted_each_in_its_bin_and_those_below_zero_nowhere(
+    device: str, bins: int, shape: tuple[int, ...]
+) -> None:
+    cells = torch.randint(-bins, bins, shape, generator=torch.Generator().manual_seed(0))
+    cells.view(-1)[:3] = torch.tensor([0, bins - 1, -1])
+    expected = [0] * bins
+    for cell in cells.flatten().tolist():
+        if cell >= 0:
+            expected[cell] += 1
+    found = counted(cells.to(device), bins)
+    assert found.dtype == torch.int64
+    assert found.tolist() == expected
 
 
 def test_dice_and_iou_by_hand() -> None:
