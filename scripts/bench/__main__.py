@@ -57,8 +57,7 @@ def main() -> int:
 
 def _run(options: argparse.Namespace, folder: Path) -> int:
     began = time.monotonic()
-    # absolute(), not resolve(): a virtual environment's Python is a link, and leads out of it
-    pythons = {"runner": options.runner.absolute(), "peers": options.peers.absolute()}
+    pythons = {"runner": _program(options.runner), "peers": _program(options.peers)}
     facts = {
         "hardware": machine.hardware(),
         "versions": {name: machine.versions(python) for name, python in pythons.items()},
@@ -91,6 +90,11 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
                 value = "not measured" if target.value is None else f"{target.value:.3g} {target.unit}".strip()
                 tell(f"  missed: {target.text}: {value}, target {sign} {target.limit:g} {target.unit}")
     return 0
+
+
+def _program(path: Path) -> Path:
+    # absolute(), not resolve(): a virtual environment's Python is a link, and leads out of it
+    return Path(shutil.which(path) or path).absolute()
 
 
 def _compare(name: str, bench: Bench) -> Result:
