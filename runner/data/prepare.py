@@ -45,6 +45,7 @@ class Prepare:
         blend: Blend | None = None,
     ) -> None:
         self._device = torch.device(device)
+        self._is_elsewhere = self._device.type != "cpu"  # where loaders leave batches
         self._mean = _per_channel("mean", mean, self._device)
         self._std = _per_channel("std", std, self._device)
         self._changes = {True: tuple(augment), False: tuple(evaluate)}
@@ -69,11 +70,10 @@ class Prepare:
             UserError: If mean or std do not fit to the channels.
         """
         # Moved first and converted there: whole numbers are a quarter of the bytes.
-        inputs = [self._convert(values.to(self._device, non_blocking=True)) for values in batch.inputs]
-        first, *others = inputs
-        targets = batch.targets.to(self._device, non_blocking=True)
+        first, *others = map(self._converted, batch.inputs)
+        targets = self._moved(batch.targets)
         if self._changes[training] and first.ndim == 4:
-            draw = Draws(self._seed, epoch, batch.indices.to(self._device, non_blocking=True))
+            draw = Draws(self._seed, epoch, self._moved(batch.indices))
             first, targets = self._changed(self._changes[training], first, targets, draw)
         if self._mean is not None or self._std is not None:
             first = self._normalised(first, batch.inputs[0])
@@ -86,7 +86,11 @@ class Prepare:
                 first, targets, others = first[1:], targets[1:], [values[1:] for values in others]
         return (first, *others), targets
 
-    def _convert(self, values: Tensor) -> Tensor:
+    def _moved(self, values: Tensor) -> Tensor:
+        return values.to(self._device, non_blocking=True) if self._is_elsewhere else values
+
+    def _converted(self, values: Tensor) -> Tensor:
+        values = self._moved(values)
         if values.ndim != 4:
             return values
         white = _WHITE.get(values.dtype)

@@ -69,7 +69,7 @@ class Scores:
         for seen in batches:
             self.loss.add(seen.loss, seen.weight, seen.indices, step)
             if seen.counts:
-                self._uncounted.append((self._kept(seen.outputs), self._kept(seen.targets)))
+                self._uncounted.append((self._kept(seen.outputs), seen.targets))
                 self._uncounted_elements += seen.outputs.numel()
             self._num_lent += isinstance(seen.loss, Lent)
             if self._num_lent >= ROWS or self._uncounted_elements >= _HELD_ELEMENTS:
