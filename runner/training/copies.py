@@ -1,12 +1,12 @@
 """Several small copies at the price of one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-_SMALL = 2**16
+_SMALL = 2**13
 """Bytes up to which a copy takes a GPU less time than its start does; one by one, larger ones get more of its cores."""
 
 
@@ -18,19 +18,27 @@ class Copy(NamedTuple):
     """Of the same shape."""
 
 
-def copy_all(copies: Sequence[Copy]) -> None:
+def in_bytes(copy: Copy) -> Copy:
+    """The same byte by byte, if it is small and both lie in one piece, so that it can be made with those of any type.
+
+    Worked out beforehand for tensors that stay where they are, it need not be at each copy.
+    """
+    to, source = copy
+    alike = to.dtype == source.dtype and to.is_contiguous() and source.is_contiguous()
+    if not alike or source.nbytes > _SMALL:
+        return copy
+    return Copy(to.view(-1).view(torch.uint8), source.view(-1).view(torch.uint8))
+
+
+def copy_all(copies: Iterable[Copy]) -> None:
     """Make copies within a device, in no order; of small ones a GPU makes all at once."""
-    targets, sources = [], []
-    for to, source in copies:
-        alike = to.dtype == source.dtype and to.is_contiguous() and source.is_contiguous()
-        if alike and source.nbytes <= _SMALL:
-            targets.append(_bytes(to))  # those of one type go together, and as bytes all are
-            sources.append(_bytes(source))
+    together: tuple[list[Tensor], list[Tensor]] = [], []
+    for copy in copies:
+        to, source = copy if copy.to.dtype == torch.uint8 else in_bytes(copy)
+        if to.dtype == source.dtype == torch.uint8 and source.nbytes <= _SMALL:
+            together[0].append(to)
+            together[1].append(source)
         else:
             to.copy_(source)
-    if targets:
-        torch._foreach_copy_(targets, sources)
-
-
-def _bytes(tensor: Tensor) -> Tensor:
-    return tensor.view(-1).view(torch.uint8)
+    if together[0]:
+        torch._foreach_copy_(*together)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from runner.training.copies import Copy, copy_all
+from runner.training.copies import Copy, copy_all, in_bytes
 
 ROWS = 64
 """Of a block of tensors of a kind; whoever keeps more of a kind keeps them in several."""
@@ -77,7 +77,7 @@ class Ring:
         self.result = result
         self.blocks = [left[None] if rows == 1 else left.new_empty((rows, *left.shape)) for left in result]
         self._copies = [
-            [Copy(block[row], left) for block, left in zip(self.blocks, result, strict=True)] if rows > 1 else []
+            [in_bytes(Copy(block[row], left)) for block, left in zip(self.blocks, result, strict=True)] if rows > 1 else []
             for row in range(rows)
         ]
         self._lent = [tuple(Lent(self, number, row) for number in range(len(result))) for row in range(rows)]

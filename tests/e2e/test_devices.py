@@ -64,6 +64,7 @@ def test_channels_last_trains_to_the_same_losses(train: Train, device: str, netw
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("all_bits")
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")  # torch 2.11 calls it itself
 @pytest.mark.skipif(not can_compile, reason="torch.compile needs a C++ compiler")
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("network", NETWORKS)

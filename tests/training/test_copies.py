@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from runner.training.copies import Copy, copy_all
+from runner.training.copies import Copy, copy_all, in_bytes
 
 DEVICES = [
     "cpu",
@@ -32,6 +32,18 @@ def test_tensors_of_every_kind_are_copied_and_nothing_besides_them(device: str) 
     for source, (block, before) in zip(sources, around, strict=True):
         assert torch.equal(block[1].cpu(), source)
         assert torch.equal(block[::2], before[::2])
+
+
+def test_small_ones_are_made_byte_by_byte_whatever_their_type() -> None:
+    small = in_bytes(Copy(torch.zeros(2, 3), torch.ones(2, 3)))
+    assert [one.dtype for one in small] == [torch.uint8] * 2
+    assert [one.shape for one in small] == [(24,)] * 2
+    for other in (
+        Copy(torch.zeros(100, 100), torch.ones(100, 100)),
+        Copy(torch.zeros(3, 2).t(), torch.ones(2, 3)),
+        Copy(torch.zeros(2), torch.ones(2, dtype=torch.int64)),
+    ):
+        assert in_bytes(other) is other
 
 
 def test_a_copy_converts_as_a_single_one_does() -> None:
