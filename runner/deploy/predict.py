@@ -181,6 +181,6 @@ def _of_batch(rows: Sequence[tuple[Array, ...]], trained: Trained) -> Array:
     """Probabilities or values (B, outputs) float32, or class numbers of pixels (B, h, w) uint8."""
     found = trained.predict([np.stack(values) for values in zip(*rows, strict=True)])
     if trained.signature.task == "segmentation":
-        found = found.argmax(1).to(torch.uint8)
+        found = found.max(1).indices.to(torch.uint8)  # on a CPU, argmax takes up to forty times as long
     predictions: Array = found.cpu().numpy()
     return predictions

@@ -74,7 +74,7 @@ class ConfusionMatrix(Summed):
         self.state = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        predictions = outputs.argmax(1)
+        predictions = outputs.max(1).indices  # on a CPU, argmax takes up to forty times as long
         if targets.is_floating_point():  # shares of classes, as mixup gives them: the largest is the class
             targets = targets.argmax(1)
         cells = torch.add(predictions, targets, alpha=self.num_classes)

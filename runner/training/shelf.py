@@ -76,10 +76,7 @@ class Ring:
     def __init__(self, rows: int, result: Sequence[Tensor]) -> None:
         self.result = result
         self.blocks = [left[None] if rows == 1 else left.new_empty((rows, *left.shape)) for left in result]
-        self._copies = [
-            [in_bytes(Copy(block[row], left)) for block, left in zip(self.blocks, result, strict=True)] if rows > 1 else []
-            for row in range(rows)
-        ]
+        self._copies = [self._into(row) if rows > 1 else [] for row in range(rows)]
         self._lent = [tuple(Lent(self, number, row) for number in range(len(result))) for row in range(rows)]
         self._next = 0
         self._unsettled: list[Copy] = []
@@ -100,6 +97,9 @@ class Ring:
         """Let every result be in its row."""
         if self._unsettled:
             copy_all(self.leaving())
+
+    def _into(self, row: int) -> list[Copy]:
+        return [in_bytes(Copy(block[row], left)) for block, left in zip(self.blocks, self.result, strict=True)]
 
 
 def stacked(tensors: Sequence[Tensor | Lent]) -> Tensor:
