@@ -77,16 +77,15 @@ class Ring:
         self.result = result
         self.blocks = [left[None] if rows == 1 else left.new_empty((rows, *left.shape)) for left in result]
         self._copies = [self._into(row) if rows > 1 else [] for row in range(rows)]
-        self._lent = [tuple(Lent(self, number, row) for number in range(len(result))) for row in range(rows)]
         self._next = 0
         self._unsettled: list[Copy] = []
 
     def newest(self) -> tuple[Lent, ...]:
         """The result of the computation that was just done; asked for once."""
         row = self._next
-        self._next = (row + 1) % len(self._lent)
+        self._next = (row + 1) % len(self._copies)
         self._unsettled = self._copies[row]
-        return self._lent[row]
+        return tuple(Lent(self, number, row) for number in range(len(self.result)))
 
     def leaving(self) -> list[Copy]:
         """What is to be copied before the computation is done again."""
