@@ -12,6 +12,7 @@ from runner.config.fit_device import too_few_gpus
 from runner.config.schema import Device as DeviceSettings
 from runner.cpus import allowed_cpus
 from runner.errors import UserError
+from runner.memory import keep_freed_memory
 from runner.parallel.group import Group
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -154,7 +155,7 @@ def require(device: Device, settings: DeviceSettings) -> None:
 
 
 def prepare_process(threads: int | None, deterministic: bool, group: Group | None = None) -> None:
-    """Set the process-wide switches of torch; called once, before anything is computed.
+    """Set the process-wide switches of torch and of memory; called once, before anything is computed.
 
     Args:
         threads: Of the CPU; None: as many as this process may keep busy.
@@ -168,6 +169,7 @@ def prepare_process(threads: int | None, deterministic: bool, group: Group | Non
             _, sharing = group.alike([socket.gethostname(), cpus])
             threads = max(1, min(threads, allowed_cpus() // sharing))
     torch.set_num_threads(threads)
+    keep_freed_memory()
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS's own condition for reproducible results
     if deterministic != torch.are_deterministic_algorithms_enabled():  # setting it imports torch's compiler: seconds
