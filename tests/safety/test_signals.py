@@ -212,8 +212,8 @@ def test_a_signal_to_the_whole_process_group_stops_the_run_and_not_its_workers(
         while len(list(pids.iterdir())) < 2:
             assert child.process.is_alive(), child.text()
             time.sleep(0.01)
-        time.sleep(0.1)
         processes = descendants(child.pid)
+        time.sleep(0.1)
         os.killpg(child.pid, getattr(signal, name))
         assert child.wait() == EXIT_CODES[name], child.text()
     assert "; to go on: runner resume run\n" in child.text()
