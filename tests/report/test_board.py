@@ -186,7 +186,7 @@ def test_ctrl_c_and_sigterm_end_both_and_leave_nothing(
 ) -> None:
     address_of(board)
     (os.killpg if to == "group" else os.kill)(board.pid, number)
-    out, err = board.communicate(timeout=60)
+    out, err = board.communicate(timeout=20)
     assert (board.returncode, out, err) == (0, "", "")
     until = time.monotonic() + 10
     while not group_is_empty(board.pid) and time.monotonic() < until:
