@@ -22,6 +22,7 @@ from runner.deploy.tiles import Cutter
 from runner.deploy.trained import Trained
 from runner.errors import UserError
 from runner.tracking.console import Console
+from runner.training.metrics import classes
 
 _MOST_THREADS = 8
 
@@ -181,6 +182,6 @@ def _of_batch(rows: Sequence[tuple[Array, ...]], trained: Trained) -> Array:
     """Probabilities or values (B, outputs) float32, or class numbers of pixels (B, h, w) uint8."""
     found = trained.predict([np.stack(values) for values in zip(*rows, strict=True)])
     if trained.signature.task == "segmentation":
-        found = found.max(1).indices.to(torch.uint8)  # on a CPU, argmax takes up to forty times as long
+        found = classes(found).to(torch.uint8)
     predictions: Array = found.cpu().numpy()
     return predictions

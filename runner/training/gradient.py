@@ -36,7 +36,7 @@ class Result(NamedTuple):
     """Its mean loss: a scalar, not scaled by the share; 0 if it counts none of the samples."""
     outputs: Tensor | Lent
     """The main output."""
-    targets: Tensor | Lent
+    targets: Tensor
 
 
 class Gradient(Protocol):

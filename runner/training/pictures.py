@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from runner.tracking.tensorboard import TensorBoard
+from runner.training.metrics import classes
 from runner.training.parts import Parts
 from runner.training.progress import Progress
 
@@ -55,7 +55,7 @@ class Pictures:
         inputs, targets = splits.prepare(batch)
         parts.evaluated.eval()
         with torch.no_grad(), parts.autocast():
-            predicted: Tensor = parts.evaluated(*inputs).argmax(1)
+            predicted = classes(parts.evaluated(*inputs))
         pictures = splits.as_pictures(batch)[0][0]
         tag = "val/masks" if splits.val else "train/masks"
         board.masks(tag, pictures, targets, predicted, progress.step, parts.task.outputs)

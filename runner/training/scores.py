@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from runner.parallel.group import Group
@@ -29,7 +30,7 @@ class Seen(NamedTuple):
     loss: Tensor | Lent
     """Its mean loss, a scalar."""
     outputs: Tensor | Lent
-    targets: Tensor | Lent
+    targets: Tensor
     indices: Tensor
     """(B,) ids of its samples."""
     weight: Weight
@@ -58,7 +59,7 @@ class Scores:
         self._counts_skipped = counts_skipped
         self._group = group
         self._num_lent = 0  # batches whose results lie where a graph writes again
-        self._uncounted: list[tuple[Tensor | Lent, Tensor | Lent]] = []
+        self._uncounted: list[tuple[Tensor | Lent, Tensor]] = []
         self._uncounted_elements = 0
         self._shelf = Shelf()
         self._counted_before: list[dict[str, Any]] = []
@@ -107,10 +108,10 @@ class Scores:
     def _count(self) -> None:
         if self.metric.is_count and len(self._uncounted) > 1:
             all_outputs, all_targets = zip(*self._uncounted, strict=True)
-            self.metric.update(joined(all_outputs), joined(all_targets))
+            self.metric.update(joined(all_outputs), torch.cat(all_targets))
         else:  # sums round: they are taken batch by batch, in order
             for outputs, targets in self._uncounted:
-                self.metric.update(_itself(outputs), _itself(targets))
+                self.metric.update(outputs.tensor if isinstance(outputs, Lent) else outputs, targets)
         self._uncounted.clear()
         self._uncounted_elements = 0
 
@@ -140,7 +141,3 @@ class Scores:
         if metric_states:
             self.metric.load_state_dict(metric_states[0])
         self._counted_before = list(metric_states[1:])
-
-
-def _itself(tensor: Tensor | Lent) -> Tensor:
-    return tensor.tensor if isinstance(tensor, Lent) else tensor

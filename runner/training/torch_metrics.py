@@ -14,7 +14,7 @@ from torchmetrics import Metric as TorchMetric
 
 from runner.build import build
 from runner.errors import UserError
-from runner.training.metrics import Metric
+from runner.training.metrics import Metric, classes
 
 _DIRECTIONS = {
     "specificity": True,
@@ -57,7 +57,7 @@ class WithTorchmetrics:
         predictions, truth = self._as_wanted(self._predict(outputs.float()), targets)
         for metric in self.added.values():
             of_masks = type(metric).__module__.startswith("torchmetrics.segmentation")
-            metric.update(predictions.argmax(1) if of_masks else predictions, truth)
+            metric.update(classes(predictions) if of_masks else predictions, truth)
 
     def _as_wanted(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if self._task in ("classification", "segmentation"):  # shares of classes: the largest is the class
