@@ -32,11 +32,17 @@ class EventFiles:
         self._file: io.FileIO | None = None
         self._last_stamp = 0
 
-    def add(self, event: Any, step: int | None = None) -> None:
-        """Append one ``tensorboard.compat.proto.event_pb2.Event``, stamped with the time and the step."""
+    def add(self, event: Any, step: int | None = None, at: float | None = None) -> None:
+        """Append one ``tensorboard.compat.proto.event_pb2.Event``.
+
+        Args:
+            event: The event.
+            step: That it is stamped with; None: none.
+            at: Time of day that it is stamped with, in seconds since 1970; None: now.
+        """
         if self._file is None:
             self._file = self._create()
-        event.wall_time = time.time()
+        event.wall_time = time.time() if at is None else at
         if step is not None:
             event.step = step
         _write_record(self._file, event.SerializeToString())

@@ -33,12 +33,12 @@ class TensorBoard:
         self._warn = warn
         self._skipped: set[str] = set()
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Write one point of every named curve."""
+    def scalars(self, values: Mapping[str, float], step: int, at: float | None = None) -> None:
+        """Write one point of every named curve, as of a time of day in seconds since 1970; None: now."""
         from runner.tracking import summaries
 
         if values:
-            self._files.add(summaries.scalars(values), step)
+            self._files.add(summaries.scalars(values), step, at)
 
     def images(self, tag: str, images: Tensor, step: int) -> None:
         """Write the first 16 images (N, C, H, W), uint8 or floats in 0..1, as one near-square picture."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -23,7 +23,7 @@ from runner.runs.store import Planned
 from runner.tracking.console import EpochRow
 from runner.tracking.tracker import Tracker
 from runner.training.coming import Coming
-from runner.training.mean_loss import Interval
+from runner.training.curve import Curve, Point
 from runner.training.parts import Parts
 from runner.training.pictures import Pictures
 from runner.training.progress import Plan, Progress, Results
@@ -80,26 +80,6 @@ class Records(Protocol):
         """Whether the run is to end although there is something left to train."""
 
 
-class Point(NamedTuple):
-    """A point of the training curve, on its way from the device."""
-
-    step: int
-    lr: float
-    losses: Interval
-    grad_norm: Coming | None
-
-    def is_here(self) -> bool:
-        """Whether to read it waits for nothing."""
-        return self.losses.is_here() and (self.grad_norm is None or self.grad_norm.are_here())
-
-    def read(self) -> dict[str, float]:
-        """The values by the names of their curves."""
-        values = {"train/loss_step": self.losses.mean(), "lr": self.lr}
-        if self.grad_norm is not None:
-            [values["train/grad_norm"]] = self.grad_norm.read()
-        return values
-
-
 class Recorder:
     """What the process does that writes."""
 
@@ -127,7 +107,7 @@ class Recorder:
         self._num_batches = len(parts.splits.train)
         self._columns = _columns(parts)
         self._due = DueSaves(plan, parts)
-        self._point: Point | None = None
+        self._curve = Curve(tracker, lock)
         self._epoch_started = time.monotonic()
         self._seconds_before = status.epoch_seconds  # of the running epoch, in the execution before this one
 
@@ -162,30 +142,21 @@ class Recorder:
         self.tracker.console.start_epoch(progress.epoch + 1, self.plan.epochs, self._num_batches, progress.batch)
 
     def stepped(self, progress: Progress) -> None:
-        if self._point is not None:
-            self._write_point(waits=False)
+        self._curve.glance()
         self.tracker.console.step(progress.batch)
         if self.tracker.tensorboard is not None and self.plan.epoch_is_trained(progress, self._num_batches):
             self.pictures.end_training(self.tracker.tensorboard, self.parts, progress)
 
     def log(self, progress: Progress, scores: Scores, lr: float, grad_norm: Tensor | None) -> None:
-        self._write_point()
         norm = None if grad_norm is None else Coming([grad_norm])
-        self._point = Point(progress.step, lr, scores.loss.mark(), norm)
-        self._write_point(waits=False)
+        self._curve.add(Point(progress.step, lr, scores.loss.mark(), norm))
 
-    def _write_point(self, waits: bool = True) -> None:
-        """Write the point of the training curve that is not written yet; only if it is here, or by waiting for it."""
-        if self._point is None or not (waits or self._point.is_here()):
-            return
-        values = self._point.read()
-        self.lock.glance()
-        self._scalars(values, self._point.step)
-        self.tracker.console.note_loss(values["train/loss_step"])
-        self._point = None
+    def close(self) -> None:
+        """Write what is still to be written, whatever has gone wrong."""
+        self._curve.close()
 
     def end_epoch(self, progress: Progress, is_best: bool) -> None:
-        self._write_point()
+        self._curve.flush()
         seconds = time.monotonic() - self._epoch_started
         lr = self.parts.optimizer.param_groups[0]["lr"]
         self.append_row(progress, progress.results, lr, seconds)
@@ -213,7 +184,7 @@ class Recorder:
 
     def save(self, progress: Progress, scores: Scores, planned: bool = True) -> None:
         """Save all that a bit-exact continuation needs: copied now, written while training goes on."""
-        self._write_point()
+        self._curve.flush()
         team, folder = self.parts.team, self.saver.store.folder
         state = self.parts.state_dict()
         if team is not None:

@@ -1,7 +1,7 @@
 """A run directory with everything in it built: what one execution works with."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -188,7 +188,8 @@ def open_session(
     try:
         with BackgroundSaver(store, lock.check) as saver:
             recorder = Recorder(run, lock, parts, plan, tracker, saver, status, pictures, judge)
-            yield Session(run, config, parts, plan, store, recorder)
+            with closing(recorder):
+                yield Session(run, config, parts, plan, store, recorder)
     finally:
         tracker.close()
 

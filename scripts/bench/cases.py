@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,11 @@ class Case:
         for fan_in, fan_out in pairwise(self.sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
         return nn.Sequential(*layers[:-1])
+
+    @cached_property
+    def network(self) -> nn.Sequential:
+        """A model that all share who ask for it in a process."""
+        return self.model()
 
     def batches(self, count: int) -> list[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(1)

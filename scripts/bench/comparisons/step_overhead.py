@@ -17,18 +17,18 @@ from scripts.bench.peers import PEERS
 ABOUT = """
 Every loop trains the same network on the same ready-made batches in memory, with SGD and cross-entropy, and is compared
 to a hand-written step: forward, loss, backward, `optimizer.step()`, nothing else. Both run in the same process in
-turns, a block of steps each, and the figure is the median difference of neighbouring blocks. How two networks happen to
-lie in memory makes one of them some µs faster as long as a process lives, so there are three processes of each peer, in
-turns, and six times as many of runner and of *the same step by hand*. That is the control: a second hand-written step
-instead of a loop, so that its figure is what the measurement itself adds. runner keeps everything on that a run has:
-metrics, progress bar, `metrics.csv`, TensorBoard, finite-loss check. The peers are measured twice: with comparable
-records (accuracy, progress bar, curves every 50 steps; what each has is told in `scripts/bench/peers/`), and *bare*,
-with all that can be switched off switched off. Their checkpoints are off. Two cases: the course's MLP, 784-512-512-10
-with batches of 64, on two threads; and a tiny MLP, 64-16-10 with batches of 16, on one.
+turns, a block of steps each, on the same weights (Keras has a network of its own), and the figure is the median
+difference of neighbouring blocks. There are three processes of each peer, in turns, and six times as many of runner and
+of *the same step by hand*. That is the control: a second hand-written step instead of a loop, so that its figure is
+what the measurement itself adds. runner keeps everything on that a run has: metrics, progress bar, `metrics.csv`,
+TensorBoard, finite-loss check. The peers are measured twice: with comparable records (accuracy, progress bar, curves
+every 50 steps; what each has is told in `scripts/bench/peers/`), and *bare*, with all that can be switched off switched
+off. Their checkpoints are off. Two cases: the course's MLP, 784-512-512-10 with batches of 64, on two threads; and a
+tiny MLP, 64-16-10 with batches of 16, on one.
 """
 
 THREADS = {"course": 2, "tiny": 1}
-BLOCK = {"course": 50, "tiny": 400}  # whole intervals between two points of the curve
+BLOCK = {"course": 100, "tiny": 800}  # whole intervals between two points of the curve
 PROCESSES = 3
 CONTROL = "the same step by hand"
 TITLES = {
@@ -62,7 +62,7 @@ def measure(bench: Bench) -> Result:
 
 def _take_turns(bench: Bench, result: Result, case: str) -> tuple[dict[str, list[float]], list[float]]:
     """Microseconds that each contender adds to a step, and those of the hand-written step beside all of them."""
-    block, blocks = bench.fewer(BLOCK[case], 50), bench.fewer(8 * bench.rounds, 3)
+    block, blocks = bench.fewer(BLOCK[case], 50), bench.fewer(4 * bench.rounds, 3)
     added_us: defaultdict[str, list[float]] = defaultdict(list)
     hand_us: list[float] = []
 
@@ -100,7 +100,7 @@ def _conductor(case_name: str, block: int, blocks: int) -> tuple[Any, Any]:
 
     torch.set_num_threads(THREADS[case_name])
     case = CASES[case_name]
-    return case, Conductor(case.batches(50), hand_step(case.model(), case.lr), block, blocks)
+    return case, Conductor(case.batches(50), hand_step(case.network, case.lr), block, blocks)
 
 
 def run_peer(case: str, block: int, blocks: int, peer: str, records: bool) -> dict[str, list[float]]:
@@ -117,7 +117,7 @@ def run_hand(case: str, block: int, blocks: int) -> dict[str, list[float]]:
     from scripts.bench.cases import hand_step
 
     chosen, batches = _conductor(case, block, blocks)
-    step = hand_step(chosen.model(), chosen.lr)
+    step = hand_step(chosen.network, chosen.lr)
     for batch in batches:
         step(batch)
     return batches.figures()
@@ -144,8 +144,8 @@ def run_runner(case: str, block: int, blocks: int) -> dict[str, list[float]]:
     ]
     indices = torch.arange(chosen.batch_size)
     ready = [Batch((inputs,), targets, indices) for inputs, targets in chosen.batches(50)]
-    step = hand_step(chosen.model(), chosen.lr)
-    batches = Conductor(ready, lambda batch: step((batch.inputs[0], batch.targets)), block, blocks)
     with tempfile.TemporaryDirectory() as folder, own_loop(Path(folder), *typed) as loop:
+        step = hand_step(loop.parts.model, chosen.lr)
+        batches = Conductor(ready, lambda batch: step((batch.inputs[0], batch.targets)), block, blocks)
         loop.train_on(batches)
     return batches.figures()

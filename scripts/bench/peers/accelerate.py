@@ -18,7 +18,7 @@ from scripts.bench.cases import Case
 
 def fit(case: Case, batches: Any, folder: Path, records: bool, stepped: Callable[[], None] | None = None) -> None:
     accelerator = Accelerator(cpu=True, log_with="tensorboard" if records else None, project_dir=str(folder))
-    model = case.model()
+    model = case.network
     model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=case.lr))
     if stepped is not None:
         optimizer.optimizer.register_step_post_hook(lambda *_: stepped())

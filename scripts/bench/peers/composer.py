@@ -20,7 +20,7 @@ from scripts.bench.cases import Case
 def fit(case: Case, batches: Any, folder: Path, records: bool, stepped: Callable[[], None] | None = None) -> None:
     classes = case.sizes[-1]
     metrics = MulticlassAccuracy(classes, average="micro")
-    model = ComposerClassifier(case.model(), num_classes=classes, train_metrics=metrics)
+    model = ComposerClassifier(case.network, num_classes=classes, train_metrics=metrics)
     optimizer = torch.optim.SGD(model.parameters(), lr=case.lr)
     if stepped is not None:
         optimizer.register_step_post_hook(lambda *_: stepped())

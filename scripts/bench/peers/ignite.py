@@ -18,7 +18,7 @@ from scripts.bench.cases import Case
 
 
 def fit(case: Case, batches: Any, folder: Path, records: bool, stepped: Callable[[], None] | None = None) -> None:
-    model = case.model()
+    model = case.network
     optimizer = torch.optim.SGD(model.parameters(), lr=case.lr)
     if stepped is not None:
         optimizer.register_step_post_hook(lambda *_: stepped())

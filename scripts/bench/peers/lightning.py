@@ -21,7 +21,7 @@ from scripts.bench.cases import Case
 class Classifier(LightningModule):
     def __init__(self, case: Case, records: bool, stepped: Callable[[], None] | None) -> None:
         super().__init__()
-        self.model = case.model()
+        self.model = case.network
         self.lr = case.lr
         self.records = records
         self.stepped = stepped

@@ -19,7 +19,7 @@ from scripts.bench.cases import Case
 class Classifier(BaseModel):
     def __init__(self, case: Case, records: bool) -> None:
         super().__init__()
-        self.model = case.model()
+        self.model = case.network
         self.records = records
 
     def forward(self, inputs: torch.Tensor, targets: torch.Tensor, mode: str = "tensor") -> Any:
