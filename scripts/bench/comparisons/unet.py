@@ -1,19 +1,22 @@
 """A U-Net, where arithmetic is nearly everything and how it is done decides."""
 
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.harness import Bench, Result, Table, Target, attempt, ratio
+from scripts.bench.harness import Bench, Result, Table, Target, attempt, interleaved, ratio
 
 ABOUT = """
 runner's U-Net (base 32, 4 levels, batch normalisation) on grey images of 256 x 256, batches of 4, two classes, Adam,
 two threads. The hand-written loops train the same network from the same weights on the same ready-made batches: as it
 is, with `channels_last`, and with bf16 autocast too. They take a step each in turns with runner's own loop in the same
 process, once with runner's defaults and once with the settings that its documentation names for speed. The first step
-of each is not counted. Then runner's own loader: the share of its steps in which the model waits for a batch.
+of each is not counted. *In processes of their own* are the best by hand and runner, in turns: there only
+runner's keeps freed memory for the next step, which in a common process serves all. Then runner's own loader: the share
+of its steps in which the model waits for a batch.
 """
 
 FP32, CHANNELS_LAST, BF16 = "by hand, fp32", "by hand, fp32, channels_last", "by hand, bf16, channels_last"
@@ -53,6 +56,15 @@ def measure(bench: Bench) -> Result:
             ratios[label] = ratio(medians[label], min(value for name, value in medians.items() if name != label))
             told = ", ".join(f"{name} {loss:.4f}" for name, loss in answer["losses"].items())
             result.notes.append(f"Mean loss of the steps in one process, first to last: {told}.")
+    table = Table("Images trained, in processes of their own", "images/s", True, BF16, decimals=2)
+    result.tables.append(table)
+    more = {"steps": bench.fewer(8, 2), "threads": 2}
+    contenders = {
+        BF16: lambda: bench.call(bench.runner_python, f"{__name__}:hand_alone", **more),
+        FAST: lambda: bench.call(bench.runner_python, f"{__name__}:runner_alone", typed=SETTINGS[FAST], **more),
+    }
+    for name, samples in interleaved(result, bench.fewer(bench.rounds, 1), contenders).items():
+        table.add(name, samples)
     result.notes.append(f"Documented settings: `{' '.join(SETTINGS[FAST])}`.")
     reached = min((value for value in ratios.values() if value is not None), default=None)
     result.targets.append(Target("runner's step / the best by hand", reached, 1.02))
@@ -63,41 +75,16 @@ def measure(bench: Bench) -> Result:
 
 
 def train(label: str, typed: list[str], hand: list[str], steps: int) -> dict[str, Any]:
+    """Seconds of each step and the mean loss of hand-written loops and runner's own, in turns."""
     import copy
 
-    import torch
-    from torch.nn import functional as F
-
-    from runner.data.loader import Batch
     from scripts.bench.own_loop import Turns, own_loop
 
-    def by_hand(name: str, model: Any) -> Callable[[Any], float]:
-        memory_format = torch.channels_last if "channels_last" in name else torch.contiguous_format
-        model = copy.deepcopy(model).to(memory_format=memory_format).train()
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-
-        def step(batch: Any) -> float:
-            images = batch.inputs[0].to(memory_format=memory_format)
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in name):
-                loss = F.cross_entropy(model(images), batch.targets)
-            loss.backward()
-            optimizer.step()
-            return loss.item()
-
-        return step
-
-    generator = torch.Generator().manual_seed(0)
-    indices = torch.arange(BATCH_SIZE)
-    batches = []
-    for _ in range(4):
-        images = torch.rand(BATCH_SIZE, 1, 256, 256, generator=generator)
-        smooth = F.avg_pool2d(images, 15, stride=1, padding=7)
-        batches.append(Batch((images,), (smooth[:, 0] > 0.5).long(), indices))
+    batches = _batches()
     seconds: dict[str, list[float]] = {name: [] for name in [*hand, label]}
     losses: dict[str, list[float]] = {name: [] for name in hand}
     with tempfile.TemporaryDirectory() as folder, own_loop(Path(folder), *_NETWORK, *typed) as loop:
-        contenders = {name: by_hand(name, loop.parts.model) for name in hand}
+        contenders = {name: _by_hand(name, copy.deepcopy(loop.parts.model)) for name in hand}
 
         def in_turns() -> Any:
             for number in range(steps + 2):
@@ -116,6 +103,60 @@ def train(label: str, typed: list[str], hand: list[str], steps: int) -> dict[str
         "seconds": {name: values[1 : steps + 1] for name, values in seconds.items()},
         "losses": {name: sum(values) / len(values) for name, values in losses.items()} | {label: own_loss},
     }
+
+
+def runner_alone(typed: list[str], steps: int) -> float:
+    """Images per second of runner's loop with nothing beside it."""
+    seconds = train(FAST, typed, [], steps)["seconds"][FAST]
+    return BATCH_SIZE / statistics.median(seconds)
+
+
+def hand_alone(steps: int) -> float:
+    """Images per second of the best hand-written loop, in a process that runner has not prepared."""
+    from runner.models.unet import UNet
+
+    network = UNet(channels=1, outputs=2, width=32, levels=4, activation="relu", batch_norm=True, dropout=0.0)
+    step, batches, seconds = _by_hand(BF16, network), _batches(), []
+    for number in range(steps + 1):
+        began = time.perf_counter()
+        step(batches[number % len(batches)])
+        seconds.append(time.perf_counter() - began)
+    return BATCH_SIZE / statistics.median(seconds[1:])
+
+
+def _by_hand(name: str, model: Any) -> Callable[[Any], float]:
+    import torch
+    from torch.nn import functional as F
+
+    memory_format = torch.channels_last if "channels_last" in name else torch.contiguous_format
+    model = model.to(memory_format=memory_format).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step(batch: Any) -> float:
+        images = batch.inputs[0].to(memory_format=memory_format)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in name):
+            loss = F.cross_entropy(model(images), batch.targets)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def _batches() -> list[Any]:
+    import torch
+    from torch.nn import functional as F
+
+    from runner.data.loader import Batch
+
+    generator = torch.Generator().manual_seed(0)
+    batches = []
+    for _ in range(4):
+        images = torch.rand(BATCH_SIZE, 1, 256, 256, generator=generator)
+        smooth = F.avg_pool2d(images, 15, stride=1, padding=7)
+        batches.append(Batch((images,), (smooth[:, 0] > 0.5).long(), torch.arange(BATCH_SIZE)))
+    return batches
 
 
 def idle_share(typed: list[str]) -> float:
