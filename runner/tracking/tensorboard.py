@@ -26,10 +26,17 @@ class TensorBoard:
     Args:
         folder: Where the event files lie.
         warn: Told in one sentence what could not be written; nothing here ends a run but a disk that cannot be written.
+        check: Called before each write; what it raises prevents that.
     """
 
-    def __init__(self, folder: Path, warn: Callable[[str], object] = _logger.warning) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        warn: Callable[[str], object] = _logger.warning,
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
         self._files = EventFiles(folder)
+        self._check = check
         self._warn = warn
         self._skipped: set[str] = set()
 
@@ -38,7 +45,7 @@ class TensorBoard:
         from runner.tracking import summaries
 
         if values:
-            self._files.add(summaries.scalars(values), step, at)
+            self._add(summaries.scalars(values), step, at)
 
     def images(self, tag: str, images: Tensor, step: int) -> None:
         """Write the first 16 images (N, C, H, W), uint8 or floats in 0..1, as one near-square picture."""
@@ -77,7 +84,7 @@ class TensorBoard:
                     continue
                 event = summaries.histogram(tag, tensor)
                 if event is not None:
-                    self._files.add(event, step)
+                    self._add(event, step)
                 elif tag not in self._skipped:
                     self._skipped.add(tag)
                     reason = "holds values that are not finite" if tensor.numel() else "is empty"
@@ -93,7 +100,7 @@ class TensorBoard:
             reason = str(error).strip().partition("\n")[0]
             self._warn(f"no model graph in TensorBoard: {type(error).__name__}: {reason}")
             return
-        self._files.add(event)
+        self._add(event)
 
     def hparams(self, config: Mapping[str, Any], metrics: Mapping[str, float], step: int = 0) -> None:
         """Make the run a row of TensorBoard's HPARAMS tab, next to its own curves.
@@ -107,7 +114,7 @@ class TensorBoard:
         from runner.tracking import summaries
 
         for event in summaries.hparams(config, metrics):
-            self._files.add(event, step)
+            self._add(event, step)
 
     def position(self) -> dict[str, int]:
         """Where the event files stand, for a checkpoint."""
@@ -122,8 +129,12 @@ class TensorBoard:
         """Close the event file; a later write starts another one."""
         self._files.close()
 
+    def _add(self, event: Any, step: int | None = None, at: float | None = None) -> None:
+        self._check()
+        self._files.add(event, step, at)
+
     def _picture(self, tag: str, images: Pixels, num_columns: int | None, step: int) -> None:
         from runner.tracking import summaries
 
         if len(images):
-            self._files.add(summaries.image(tag, grid(images, num_columns)), step)
+            self._add(summaries.image(tag, grid(images, num_columns)), step)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from runner.training.shelf import Lent, stacked
+from runner.training.ring import Lent, stacked
 
 Number = float | Tensor | Lent
 """A number that is known, or a scalar that a device may be computing yet."""
@@ -13,8 +13,8 @@ Number = float | Tensor | Lent
 _ON_DEVICE = (Tensor, Lent)
 
 
-def noted(number: Number) -> Number:
-    """A number to be read later: known at once where nothing has to be waited for."""
+def known(number: Number) -> Number:
+    """The number itself, where nothing has to be waited for."""
     return number.item() if isinstance(number, Tensor) and number.is_cpu else number
 
 
@@ -26,10 +26,10 @@ class Coming:
     """
 
     def __init__(self, numbers: Sequence[Number]) -> None:
-        self._numbers = numbers
+        self._numbers = [known(one) for one in numbers]
         self._copies: Tensor | None = None
         self._event: torch.cuda.Event | None = None
-        scalars = [one for one in numbers if isinstance(one, _ON_DEVICE)]
+        scalars = [one for one in self._numbers if isinstance(one, _ON_DEVICE)]
         if not scalars:
             return
         self._copies = copies = stacked(scalars)

@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 from runner.errors import UserError
 from runner.training.copies import Copy, copy_all
 from runner.training.gradient import EagerGradient, Micro, Result, detached
+from runner.training.ring import Ring
 from runner.training.scores import most_held
-from runner.training.shelf import Ring
 
 _WARM_UPS = 3
 """Computations before a capture, as the notes ask for: libraries choose their algorithms and workspaces in them."""

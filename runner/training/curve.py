@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from runner.runs.lock import LostLockError, RunLock
+from runner.runs.lock import LostLockError
 from runner.tracking.tracker import Tracker
 from runner.training.coming import Coming
 from runner.training.mean_loss import Interval
@@ -40,13 +40,11 @@ class Curve:
 
     Args:
         tracker: Where to.
-        lock: Looked at before anything is written.
         clock: Seconds that only go forward.
     """
 
-    def __init__(self, tracker: Tracker, lock: RunLock, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, tracker: Tracker, clock: Callable[[], float] = time.monotonic) -> None:
         self._tracker = tracker
-        self._lock = lock
         self._clock = clock
         self._coming: Point | None = None
         self._unwritten: list[tuple[int, float, dict[str, float]]] = []  # step, time of day, values
@@ -88,11 +86,8 @@ class Curve:
         self._coming = None
 
     def _write(self) -> None:
-        if not self._unwritten:
-            return
-        self._lock.glance()
+        points, self._unwritten = self._unwritten, []
         if self._tracker.tensorboard is not None:
-            for step, at, values in self._unwritten:
+            for step, at, values in points:
                 self._tracker.tensorboard.scalars(values, step, at)
-        self._unwritten.clear()
         self._written_at = self._clock()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
-from runner.training.shelf import Lent
+from runner.training.ring import Lent
 
 Outputs = Tensor | tuple[Tensor, ...]
 """What a model gives in training: its output, or a tuple of that and auxiliary outputs."""

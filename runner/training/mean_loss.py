@@ -2,29 +2,26 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from runner.errors import UserError, listing
 from runner.parallel.group import Group
-from runner.training.coming import Coming, Number, noted
-from runner.training.shelf import Lent, stacked
+from runner.training.coming import Coming, Number, known
+from runner.training.ring import Lent, stacked
 
 
-class Entries:
-    """What a mean is told of batches, an entry for each."""
+class Entry(NamedTuple):
+    """What a mean is told of a batch."""
 
-    def __init__(self) -> None:
-        self.losses: list[Number] = []
-        self.weights: list[Number] = []
-        self.indices: list[Tensor] = []
-        """(B,) ids of its samples."""
-        self.steps: list[int | None] = []
-        """The update that it was for, counted from 1; None: none."""
-        self.num_safe = 0
-        """Of them, those before the first whose loss lies where a graph writes again."""
+    loss: Number
+    weight: Number
+    indices: Tensor
+    """(B,) ids of its samples."""
+    step: int | None
+    """The update that it was for, counted from 1; None: none."""
 
 
 class Interval:
@@ -35,10 +32,10 @@ class Interval:
         read: Sets ``read_mean``.
     """
 
-    def __init__(self, entries: Entries, read: Callable[[], None]) -> None:
+    def __init__(self, entries: Sequence[Entry], read: Callable[[], None]) -> None:
         self.entries = entries
-        self.losses = Coming(entries.losses)
-        self.weights = Coming(entries.weights)
+        self.losses = Coming([entry.loss for entry in entries])
+        self.weights = Coming([entry.weight for entry in entries])
         self.read_mean: float | None = None
         self._read = read
 
@@ -72,7 +69,8 @@ class MeanLoss:
         self._group = group
         self._sum = 0.0
         self._weight: float = 0
-        self._unread = Entries()
+        self._unread: list[Entry] = []
+        self._num_safe = 0  # of these, those before the first whose loss is still where the step has left it
         self._interval: Interval | None = None  # one that has ended and is not read
         self._at_mark: tuple[float, float] = (0.0, 0)
 
@@ -85,20 +83,19 @@ class MeanLoss:
             indices: (B,) ids of its samples.
             step: The update that it was for, counted from 1; None: none.
         """
-        unread = self._unread
-        unread.losses.append(noted(loss))
-        unread.weights.append(noted(weight))
-        unread.indices.append(indices)
-        unread.steps.append(step)
+        self._unread.append(Entry(loss, weight, indices, step))
 
     def let_go(self) -> None:
-        """Let losses that lie where a graph writes again be written over."""
-        losses = self._unread.losses
-        lent = [n for n in range(self._unread.num_safe, len(losses)) if isinstance(losses[n], Lent)]
+        """Hold no loss any more where the step has left it: there it would be in the way, or be written over."""
+        unread = self._unread
+        for number in range(self._num_safe, len(unread)):
+            unread[number] = unread[number]._replace(loss=known(unread[number].loss))
+        lent = [number for number in range(self._num_safe, len(unread)) if isinstance(unread[number].loss, Lent)]
         if lent:
-            for number, loss in zip(lent, stacked([losses[n] for n in lent]), strict=True):  # type: ignore[misc]
-                losses[number] = loss
-        self._unread.num_safe = len(losses)
+            copies = stacked([unread[number].loss for number in lent])  # type: ignore[misc]
+            for number, loss in zip(lent, copies, strict=True):
+                unread[number] = unread[number]._replace(loss=loss)
+        self._num_safe = len(unread)
 
     def mark(self) -> Interval:
         """End an interval of the training curve, and begin another one.
@@ -107,8 +104,7 @@ class MeanLoss:
         this one is read.
         """
         self._read_interval()
-        ended = self._interval = Interval(self._unread, self._read_interval)
-        self._unread = Entries()
+        ended = self._interval = Interval(self._forget_unread(), self._read_interval)
         if self._group is not None:
             self._read_interval()
         return ended
@@ -138,8 +134,12 @@ class MeanLoss:
 
     def _read(self) -> None:
         self._read_interval()
-        self._sum_up(self._unread, Coming(self._unread.losses), Coming(self._unread.weights))
-        self._unread = Entries()
+        unread = self._forget_unread()
+        self._sum_up(unread, Coming([entry.loss for entry in unread]), Coming([entry.weight for entry in unread]))
+
+    def _forget_unread(self) -> list[Entry]:
+        unread, self._unread, self._num_safe = self._unread, [], 0
+        return unread
 
     def _read_interval(self) -> None:
         if self._interval is None:
@@ -152,25 +152,24 @@ class MeanLoss:
         ended.read_mean = (self._sum - loss_before) / weight if weight else math.nan
         self._at_mark = (self._sum, self._weight)
 
-    def _sum_up(self, entries: Entries, losses: Coming, weights: Coming) -> None:
-        if not entries.losses:
+    def _sum_up(self, entries: Sequence[Entry], losses: Coming, weights: Coming) -> None:
+        if not entries:
             return
         means, counts = losses.read(), weights.read()  # by batch
         if self._group is not None:  # and within a batch by process
             of_all = self._group.numbers(torch.tensor([means, counts], dtype=torch.float64))
             means, counts = of_all.permute(1, 2, 0).flatten(1).tolist()
-        if entries.steps[0] is not None and not math.isfinite(sum(means)):
+        if entries[0].step is not None and not math.isfinite(sum(means)):
             self._refuse(entries, means)
         for mean, count in zip(means, counts, strict=True):
             if count:  # else it may be the mean of nothing, which is no number
                 self._sum += mean * count
                 self._weight += count
 
-    def _refuse(self, entries: Entries, means: Sequence[float]) -> None:
+    def _refuse(self, entries: Sequence[Entry], means: Sequence[float]) -> None:
         number, mean = next((number, mean) for number, mean in enumerate(means) if not math.isfinite(mean))
-        batch, rank = divmod(number, len(means) // len(entries.losses))
-        ids = entries.indices[batch].tolist()
-        step = entries.steps[batch] or 0
+        batch, rank = divmod(number, len(means) // len(entries))
+        ids, step = entries[batch].indices.tolist(), entries[batch].step or 0
         raise _not_finite(mean, step, ids if self._group is None else self._group.of(rank, ids))
 
 

@@ -21,9 +21,9 @@ from runner.training.divisors import Divisor, divisor_of
 from runner.training.gradient import Compiled, EagerGradient, Gradient, Micro, Outputs, of_window
 from runner.training.optimizers import is_capturable
 from runner.training.penalties import Penalties
+from runner.training.ring import Lent
 from runner.training.schedules import Plateau, of_update
 from runner.training.scores import Scores, Weight
-from runner.training.shelf import Lent
 from runner.training.tasks import Task
 from runner.training.team import Team
 

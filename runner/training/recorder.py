@@ -107,7 +107,7 @@ class Recorder:
         self._num_batches = len(parts.splits.train)
         self._columns = _columns(parts)
         self._due = DueSaves(plan, parts)
-        self._curve = Curve(tracker, lock)
+        self._curve = Curve(tracker)
         self._epoch_started = time.monotonic()
         self._seconds_before = status.epoch_seconds  # of the running epoch, in the execution before this one
 

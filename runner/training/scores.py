@@ -9,15 +9,18 @@ from torch import Tensor
 from runner.parallel.group import Group
 from runner.training.mean_loss import MeanLoss
 from runner.training.metrics import Metric
-from runner.training.shelf import ROWS, Lent, Shelf, joined
+from runner.training.ring import Lent, joined
+
+_HELD = 64
+"""Batches held back before they are counted: few enough to be small beside a model, many enough to count rarely."""
 
 _HELD_ELEMENTS = 1_000_000
-"""Outputs held back before they are counted: few enough to be small beside a model, many enough to count rarely."""
+"""Of their outputs."""
 
 
 def most_held(elements: int) -> int:
     """How many outputs of so many elements, and losses, are held back at the most."""
-    return min(ROWS, -(-_HELD_ELEMENTS // elements))
+    return min(_HELD, -(-_HELD_ELEMENTS // elements))
 
 
 Weight = float | Tensor
@@ -58,10 +61,9 @@ class Scores:
         self.skipped = 0
         self._counts_skipped = counts_skipped
         self._group = group
-        self._num_lent = 0  # batches whose results lie where a graph writes again
+        self._num_held = 0
         self._uncounted: list[tuple[Tensor | Lent, Tensor]] = []
         self._uncounted_elements = 0
-        self._shelf = Shelf()
         self._counted_before: list[dict[str, Any]] = []
         """States of the metric in processes that there were before a resume, and are no more."""
 
@@ -70,14 +72,11 @@ class Scores:
         for seen in batches:
             self.loss.add(seen.loss, seen.weight, seen.indices, step)
             if seen.counts:
-                self._uncounted.append((self._kept(seen.outputs), seen.targets))
+                self._uncounted.append((seen.outputs, seen.targets))
                 self._uncounted_elements += seen.outputs.numel()
-            self._num_lent += isinstance(seen.loss, Lent)
-            if self._num_lent >= ROWS or self._uncounted_elements >= _HELD_ELEMENTS:
+            self._num_held += 1
+            if self._num_held >= _HELD or self._uncounted_elements >= _HELD_ELEMENTS:
                 self._let_go()
-
-    def _kept(self, tensor: Tensor | Lent) -> Tensor | Lent:
-        return tensor if isinstance(tensor, Lent) else self._shelf.keep(tensor)
 
     def skip(self) -> None:
         """Note an update that was left out."""
@@ -116,10 +115,10 @@ class Scores:
         self._uncounted_elements = 0
 
     def _let_go(self) -> None:
-        """Count what is held back, and let results that lie where a graph writes again be written over."""
+        """Count what is held back; hold no tensor any more that a step has left."""
         self._count()
         self.loss.let_go()
-        self._num_lent = 0
+        self._num_held = 0
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint within an epoch keeps, but for the metric. Waits for the device.

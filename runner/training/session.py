@@ -176,7 +176,7 @@ def open_session(
         console.warn(f"since the run was last executed: {difference}")
     signature_of(parts.splits, parts.task).note(run.signature_file)
     tracking = config.tracking
-    board = TensorBoard(run.tensorboard, console.warn) if tracking.tensorboard else None
+    board = TensorBoard(run.tensorboard, console.warn, lock.glance) if tracking.tensorboard else None
     tracker = Tracker(console, MetricsCsv(run.metrics_file), board)
     pictures = Pictures(tracking.images, tracking.histograms_every, tracking.graph)
     if is_divided:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from runner.training.coming import Coming, noted
-from runner.training.shelf import Ring
+from runner.training.coming import Coming, known
+from runner.training.ring import Ring
 
 
 def test_known_numbers_and_scalars_stay_in_their_order() -> None:
@@ -20,7 +20,7 @@ def test_known_numbers_and_scalars_stay_in_their_order() -> None:
 
 
 def test_what_waits_for_nothing_is_here_and_is_read_at_once() -> None:
-    assert noted(torch.tensor(0.5)) == 0.5
+    assert known(torch.tensor(0.5)) == 0.5
     assert Coming([torch.tensor(0.5)]).are_here()
     assert Coming([]).are_here()
     assert Coming([]).read() == []
@@ -33,7 +33,7 @@ def test_a_gpu_that_is_behind_is_waited_for_only_to_read() -> None:
     loss = torch.tensor(0.0, device="cuda")
     torch.cuda._sleep(int(2e9))  # about a second
     loss += 0.5
-    coming = Coming([loss, noted(loss), 2.5])
+    coming = Coming([loss, known(loss), 2.5])
     loss += 1
     assert not coming.are_here()
     assert coming.read() == [0.5, 0.5, 2.5]

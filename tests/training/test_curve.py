@@ -51,8 +51,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tracker(tmp_path: Path) -> Iterator[Tracker]:
-    tracker = Tracker(Console(io.StringIO()), MetricsCsv(tmp_path / "metrics.csv"), TensorBoard(tmp_path / "board"))
+def tracker(tmp_path: Path, lock: RunLock) -> Iterator[Tracker]:
+    board = TensorBoard(tmp_path / "board", check=lock.glance)
+    tracker = Tracker(Console(io.StringIO()), MetricsCsv(tmp_path / "metrics.csv"), board)
     yield tracker
     tracker.close()
 
@@ -64,8 +65,8 @@ def lock(tmp_path: Path) -> Iterator[RunLock]:
 
 
 @pytest.fixture
-def curve(tracker: Tracker, lock: RunLock, clock: Clock) -> Curve:
-    return Curve(tracker, lock, clock)
+def curve(tracker: Tracker, clock: Clock) -> Curve:
+    return Curve(tracker, clock)
 
 
 def written(folder: Path, tag: str = "train/loss_step") -> list[tuple[int, float]]:

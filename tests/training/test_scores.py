@@ -1,6 +1,7 @@
 """Running scores: the same to the last bit, whenever they are read or saved."""
 
 import math
+import weakref
 
 import pytest
 import torch
@@ -73,6 +74,18 @@ def test_a_point_of_the_curve_is_of_what_came_before_it_however_late_it_is_read(
     scores.add(seen(9.0, 1))
     assert (first.mean(), second.mean(), scores.loss.mark().mean()) == (2.5, 7.0, 9.0)
     assert math.isnan(scores.loss.mark().mean())
+
+
+def test_the_results_of_few_steps_are_held_back() -> None:
+    scores = Scores(ClassificationMetrics(2, CPU))
+    held: list[weakref.ref[torch.Tensor]] = []
+    for number in range(300):
+        [batch] = seen(float(number), 2)
+        held += [weakref.ref(batch.loss), weakref.ref(batch.outputs), weakref.ref(batch.targets)]
+        scores.add([batch])
+        del batch
+        assert sum(one() is not None for one in held) <= 3 * 64
+    assert scores.compute()["loss"] == 149.5
 
 
 def test_without_samples_there_is_no_loss() -> None:

@@ -1,6 +1,5 @@
-"""What a step leaves to be counted later, kept out of the way of what comes and goes with each."""
+"""What a step leaves to be counted later, where a CUDA graph leaves it in the same memory each time."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -8,34 +7,6 @@ import torch
 from torch import Tensor
 
 from runner.training.copies import Copy, copy_all, in_bytes
-
-ROWS = 64
-"""Of a block of tensors of a kind; whoever keeps more of a kind keeps them in several."""
-
-_LARGE = 10_000
-"""Elements from which on a tensor is kept as it is: a copy would cost more than it saves."""
-
-
-class Shelf:
-    """Copies of small tensors on the CPU, in blocks made for many of a kind at once.
-
-    The C library puts a small tensor into the gap that a large one has just left, such as the gradient of the step
-    before. As long as it is kept, the next gradient does not fit there and gets memory that the processor has not in
-    its cache, or has never seen. Next to each other, the small ones leave the gaps alone. A GPU's allocator keeps small
-    and large apart by itself.
-    """
-
-    def __init__(self) -> None:
-        self._free: defaultdict[tuple[torch.Size, torch.dtype], list[Tensor]] = defaultdict(list)
-
-    def keep(self, tensor: Tensor) -> Tensor:
-        """A copy of a tensor without a graph, to be kept as long as one likes; a large one, or a GPU's, is itself."""
-        if tensor.is_cpu and tensor.numel() < _LARGE:
-            free = self._free[tensor.shape, tensor.dtype]
-            if not free:
-                free.extend(tensor.new_empty((ROWS, *tensor.shape)).unbind())
-            return free.pop().copy_(tensor)
-        return tensor
 
 
 class Lent(NamedTuple):
