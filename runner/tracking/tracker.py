@@ -17,6 +17,11 @@ class Tracker:
     csv: MetricsCsv
     tensorboard: TensorBoard | None
 
+    def scalars(self, values: Mapping[str, float], step: int, at: float | None = None) -> None:
+        """A point of every named curve, as ``TensorBoard.scalars`` writes it, where that is switched on."""
+        if self.tensorboard is not None:
+            self.tensorboard.scalars(values, step, at)
+
     def position(self) -> dict[str, Any]:
         """Where the records stand, in plain values for a checkpoint."""
         events = {} if self.tensorboard is None else self.tensorboard.position()

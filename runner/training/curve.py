@@ -11,8 +11,8 @@ from runner.training.coming import Coming
 from runner.training.mean_loss import Interval
 
 _WRITE_EVERY_S = 0.5
-"""What writing a point runs has left the processor's cache since the point before: alone, one takes ten times as long
-as the second of two."""
+"""Time between two writes. The code that writes a point has left the processor's cache since the point before: for one
+alone it takes ten times as long as for the second of two."""
 
 
 class Point(NamedTuple):
@@ -87,7 +87,6 @@ class Curve:
 
     def _write(self) -> None:
         points, self._unwritten = self._unwritten, []
-        if self._tracker.tensorboard is not None:
-            for step, at, values in points:
-                self._tracker.tensorboard.scalars(values, step, at)
+        for step, at, values in points:
+            self._tracker.scalars(values, step, at)
         self._written_at = self._clock()

@@ -70,7 +70,7 @@ class MeanLoss:
         self._sum = 0.0
         self._weight: float = 0
         self._unread: list[Entry] = []
-        self._num_safe = 0  # of these, those before the first whose loss is still where the step has left it
+        self._num_safe = 0  # of these, those before the first that is still where the step has left it
         self._interval: Interval | None = None  # one that has ended and is not read
         self._at_mark: tuple[float, float] = (0.0, 0)
 
@@ -86,16 +86,17 @@ class MeanLoss:
         self._unread.append(Entry(loss, weight, indices, step))
 
     def let_go(self) -> None:
-        """Hold no loss any more where the step has left it: there it would be in the way, or be written over."""
-        unread = self._unread
-        for number in range(self._num_safe, len(unread)):
-            unread[number] = unread[number]._replace(loss=known(unread[number].loss))
-        lent = [number for number in range(self._num_safe, len(unread)) if isinstance(unread[number].loss, Lent)]
-        if lent:
-            copies = stacked([unread[number].loss for number in lent])  # type: ignore[misc]
-            for number, loss in zip(lent, copies, strict=True):
-                unread[number] = unread[number]._replace(loss=loss)
-        self._num_safe = len(unread)
+        """Hold no number any more where the step has left it: there it would be in the way, or be written over."""
+        unsafe = self._unread[self._num_safe :]
+        lent = [entry.loss for entry in unsafe if isinstance(entry.loss, Lent)]
+        copies = iter(stacked(lent) if lent else ())
+        self._unread[self._num_safe :] = [
+            entry._replace(
+                loss=next(copies) if isinstance(entry.loss, Lent) else known(entry.loss), weight=known(entry.weight)
+            )
+            for entry in unsafe
+        ]
+        self._num_safe = len(self._unread)
 
     def mark(self) -> Interval:
         """End an interval of the training curve, and begin another one.
@@ -134,8 +135,7 @@ class MeanLoss:
 
     def _read(self) -> None:
         self._read_interval()
-        unread = self._forget_unread()
-        self._sum_up(unread, Coming([entry.loss for entry in unread]), Coming([entry.weight for entry in unread]))
+        self._sum_up(Interval(self._forget_unread(), self._read_interval))
 
     def _forget_unread(self) -> list[Entry]:
         unread, self._unread, self._num_safe = self._unread, [], 0
@@ -145,22 +145,22 @@ class MeanLoss:
         if self._interval is None:
             return
         ended = self._interval
-        self._sum_up(ended.entries, ended.losses, ended.weights)
+        self._sum_up(ended)
         self._interval = None
         loss_before, weight_before = self._at_mark
         weight = self._weight - weight_before
         ended.read_mean = (self._sum - loss_before) / weight if weight else math.nan
         self._at_mark = (self._sum, self._weight)
 
-    def _sum_up(self, entries: Sequence[Entry], losses: Coming, weights: Coming) -> None:
-        if not entries:
+    def _sum_up(self, ended: Interval) -> None:
+        if not ended.entries:
             return
-        means, counts = losses.read(), weights.read()  # by batch
+        means, counts = ended.losses.read(), ended.weights.read()  # by batch
         if self._group is not None:  # and within a batch by process
             of_all = self._group.numbers(torch.tensor([means, counts], dtype=torch.float64))
             means, counts = of_all.permute(1, 2, 0).flatten(1).tolist()
-        if entries[0].step is not None and not math.isfinite(sum(means)):
-            self._refuse(entries, means)
+        if ended.entries[0].step is not None and not math.isfinite(sum(means)):
+            self._refuse(ended.entries, means)
         for mean, count in zip(means, counts, strict=True):
             if count:  # else it may be the mean of nothing, which is no number
                 self._sum += mean * count

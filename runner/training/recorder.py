@@ -161,7 +161,7 @@ class Recorder:
         lr = self.parts.optimizer.param_groups[0]["lr"]
         self.append_row(progress, progress.results, lr, seconds)
         flat = flatten(progress.results)
-        self._scalars(flat, progress.step)
+        self.tracker.scalars(flat, progress.step)
         if self.tracker.tensorboard is not None:
             self.pictures.end_epoch(self.tracker.tensorboard, self.parts, progress)
         names = ("loss", self.parts.task.monitor, self.plan.monitor.metric.partition("/")[2])
@@ -251,10 +251,6 @@ class Recorder:
     def _write_status(self) -> None:
         """Note how far the run is. Not flushed: after a power cut the status is made anew from the checkpoints."""
         self.status.write(self.run.status_file, durable=False)
-
-    def _scalars(self, values: dict[str, float], step: int) -> None:
-        if self.tracker.tensorboard is not None:
-            self.tracker.tensorboard.scalars(values, step)
 
 
 class Follower:

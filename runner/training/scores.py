@@ -15,7 +15,7 @@ _HELD = 64
 """Batches held back before they are counted: few enough to be small beside a model, many enough to count rarely."""
 
 _HELD_ELEMENTS = 1_000_000
-"""Of their outputs."""
+"""That their outputs have, at which they are counted even if they are fewer."""
 
 
 def most_held(elements: int) -> int:

@@ -1,6 +1,7 @@
 """Curve: every point is written once, whatever comes between it and the disk."""
 
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from runner.tracking.tensorboard import TensorBoard
 from runner.tracking.tracker import Tracker
 from runner.training.coming import Coming
 from runner.training.curve import Curve, Point
-from runner.training.mean_loss import Interval
 
 
 class Loss:
@@ -29,12 +29,12 @@ class Loss:
         return self.here
 
     def mean(self) -> float:
-        if self._mean != self._mean:
+        if math.isnan(self._mean):
             raise UserError("the loss is no number")
         return self._mean
 
 
-def point(step: int, loss: "Loss | Interval", grad_norm: Coming | None = None) -> Point:
+def point(step: int, loss: Loss, grad_norm: Coming | None = None) -> Point:
     return Point(step, 0.1, loss, grad_norm)  # type: ignore[arg-type]
 
 

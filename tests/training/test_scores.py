@@ -88,6 +88,18 @@ def test_the_results_of_few_steps_are_held_back() -> None:
     assert scores.compute()["loss"] == 149.5
 
 
+def test_what_batches_count_is_held_back_for_few_steps() -> None:
+    scores = Scores(ClassificationMetrics(2, CPU))
+    held: list[weakref.ref[torch.Tensor]] = []
+    for number in range(300):
+        weight = torch.tensor(1.0 + number % 2)
+        held.append(weakref.ref(weight))
+        scores.add([seen(float(number % 2), 2)[0]._replace(weight=weight)])
+        del weight
+        assert sum(one() is not None for one in held) <= 64
+    assert scores.compute()["loss"] == pytest.approx(2 / 3)
+
+
 def test_without_samples_there_is_no_loss() -> None:
     assert math.isnan(Scores(ClassificationMetrics(2, CPU)).loss.value())
 
