@@ -16,7 +16,7 @@ from runner.trust import Trust
 if TYPE_CHECKING:
     from runner.parallel.meeting import Meeting
     from runner.training.execute import Execution
-    from runner.training.recorder import Judge
+    from runner.training.records import Judge
 
 
 def freeze(composed: Composed, wanted: Path | None = None) -> RunDirectory:

@@ -10,7 +10,7 @@ from runner.runs.directory import RunDirectory
 from runner.trust import Trust
 
 if TYPE_CHECKING:
-    from runner.training.recorder import Judge
+    from runner.training.records import Judge
 
 
 def job_of(run: RunDirectory, trust: Trust, judge: "Judge | None" = None) -> Job:

@@ -16,7 +16,7 @@ from runner.training.signals import StopRequest
 from runner.trust import Trust
 
 if TYPE_CHECKING:
-    from runner.training.recorder import Judge
+    from runner.training.records import Judge
 
 OVER = ("completed", "pruned")
 """States of a run that has nothing left to train."""

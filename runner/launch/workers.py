@@ -32,7 +32,7 @@ from runner.processes import end_with_parent
 from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
 from runner.training.execute import Execution, interrupted, take_part
-from runner.training.recorder import Judge
+from runner.training.records import Judge
 from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, StopRequest
 from runner.trust import Trust
 

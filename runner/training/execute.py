@@ -23,7 +23,7 @@ from runner.tracking.formatting import counted
 from runner.training.deterministic import not_deterministic
 from runner.training.loop import train
 from runner.training.ranks import RankFailedError, together, write_to
-from runner.training.recorder import Judge
+from runner.training.records import Judge
 from runner.training.session import open_session
 from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, SharedStop, StopNow, StopRequest
 from runner.trust import Trust

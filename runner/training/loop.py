@@ -17,7 +17,7 @@ from runner.training.buffers import copied_buffers, restore_buffers
 from runner.training.gradient import Micro
 from runner.training.parts import Parts
 from runner.training.progress import Plan, Progress
-from runner.training.recorder import Records
+from runner.training.records import Records
 from runner.training.scores import Scores, Seen, Weight
 from runner.training.signals import Stop
 

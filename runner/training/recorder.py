@@ -1,14 +1,9 @@
-"""What a run writes down while it trains: curves, rows, pictures, status and checkpoints.
-
-Where several processes train together, one of them writes. The others go through the same points, and do as much there
-as takes all of them.
-"""
+"""What a run writes down while it trains: curves, rows, pictures, status and checkpoints."""
 
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -24,60 +19,15 @@ from runner.tracking.console import EpochRow
 from runner.tracking.tracker import Tracker
 from runner.training.coming import Coming
 from runner.training.curve import Curve, Point
+from runner.training.due_saves import DueSaves
 from runner.training.parts import Parts
 from runner.training.pictures import Pictures
 from runner.training.progress import Plan, Progress, Results
-from runner.training.randomness import generator_states
+from runner.training.records import Judge, of_processes
 from runner.training.scores import Scores
 
 FORMAT = 4
 """Version of the checkpoint's layout."""
-
-
-class Judge(Protocol):
-    """Decides after every epoch whether a run goes on: in a study, the others are what it is judged by."""
-
-    metric: str
-    """What is judged, such as ``val/accuracy``; ``monitor``: the run's own."""
-
-    def is_hopeless(self, epoch: int, epochs: int, value: float) -> bool:
-        """Whether to end the run, after so many epochs of those planned, with this value of the metric."""
-        ...
-
-
-class Records(Protocol):
-    """The loop's only way to the disk and the terminal; each method is one line of the loop."""
-
-    def start_epoch(self, progress: Progress) -> None:
-        """Announce the epoch, from the batch where it goes on."""
-
-    def stepped(self, progress: Progress) -> None:
-        """Note that an update is done."""
-
-    def log(self, progress: Progress, scores: Scores, lr: float, grad_norm: Tensor | None) -> None:
-        """A point of the training curve: the mean loss since the last point, written as soon as the device gives it."""
-
-    def end_epoch(self, progress: Progress, is_best: bool) -> None:
-        """The row of an epoch, and the pictures that are due."""
-
-    def save_is_due(self, progress: Progress) -> bool:
-        """Whether the plan wants a checkpoint within the epoch. Asked once a step."""
-
-    def save(self, progress: Progress, scores: Scores, planned: bool = True) -> None:
-        """Save all that a bit-exact continuation needs.
-
-        Args:
-            progress: Where training stands.
-            scores: Those of the running epoch.
-            planned: Whether the plan wants this checkpoint, or the run is about to stop on request.
-
-        Raises:
-            UserError: If the loss is not finite, or a weight was not at the save before this one: such a state never
-                takes the place of a good one.
-        """
-
-    def is_hopeless(self, progress: Progress) -> bool:
-        """Whether the run is to end although there is something left to train."""
 
 
 class Recorder:
@@ -251,84 +201,6 @@ class Recorder:
     def _write_status(self) -> None:
         """Note how far the run is. Not flushed: after a power cut the status is made anew from the checkpoints."""
         self.status.write(self.run.status_file, durable=False)
-
-
-class Follower:
-    """What every other process does, which writes nothing."""
-
-    def __init__(self, parts: Parts, plan: Plan, checkpoints: Path) -> None:
-        self.parts = parts
-        self.plan = plan
-        self._checkpoints = checkpoints
-        self._due = DueSaves(plan, parts)
-
-    def start_epoch(self, progress: Progress) -> None:
-        return None
-
-    def stepped(self, progress: Progress) -> None:
-        return None
-
-    def log(self, progress: Progress, scores: Scores, lr: float, grad_norm: Tensor | None) -> None:
-        scores.loss.mark()
-
-    def end_epoch(self, progress: Progress, is_best: bool) -> None:
-        return None
-
-    def save_is_due(self, progress: Progress) -> bool:
-        return self._due.at(progress.step)
-
-    def save(self, progress: Progress, scores: Scores, planned: bool = True) -> None:
-        assert self.parts.team is not None
-        self.parts.team.save(self.parts.state_dict(), self._checkpoints, progress.step)
-        scores.state_dict()
-        of_processes(self.parts, scores)
-        self._due.restart()
-
-    def is_hopeless(self, progress: Progress) -> bool:
-        if self.plan.fulfilled(progress):
-            return False
-        assert self.parts.group is not None
-        return self.parts.group.of(0, False)
-
-
-def of_processes(parts: Parts, scores: Scores) -> list[dict[str, Any]]:
-    """What each process has for itself, by rank, for the one that writes: generators, and what its metric counted."""
-    of_this = {"generators": generator_states(parts.group is None), "metric": scores.metric_states()}
-    return [of_this] if parts.group is None else parts.group.at_first(of_this)
-
-
-class DueSaves:
-    """Tells after which updates, and after how many minutes, the plan wants a checkpoint; all processes alike.
-
-    Args:
-        plan: Of the run.
-        parts: Of the run.
-    """
-
-    def __init__(self, plan: Plan, parts: Parts) -> None:
-        self._every_steps = plan.save_every_steps
-        self._every_minutes = plan.save_every_minutes
-        have_to_agree = parts.group if self._every_minutes is not None else None
-        self._vote = None if have_to_agree is None else have_to_agree.vote()
-        self._has_voted = False
-        self.restart()
-
-    def restart(self) -> float:
-        """Note a save; give the seconds of the clock."""
-        self._saved_at = time.monotonic()
-        return self._saved_at
-
-    def at(self, step: int) -> bool:
-        """Whether one is due. Asked once a step."""
-        has_time_passed = self._every_minutes is not None and self._has_time_passed(self._every_minutes)
-        return has_time_passed or (self._every_steps is not None and step % self._every_steps == 0)
-
-    def _has_time_passed(self, minutes: float) -> bool:
-        has_passed = time.monotonic() - self._saved_at >= 60 * minutes
-        if self._vote is None:
-            return has_passed
-        self._has_voted = has_passed and not self._has_voted  # one yes is enough, and known at the next step
-        return bool(self._vote(self._has_voted))
 
 
 def require_finite(weights: Sequence[str], state: Mapping[str, Any]) -> None:

@@ -22,12 +22,14 @@ from runner.tracking.metrics_csv import MetricsCsv
 from runner.tracking.tensorboard import TensorBoard
 from runner.tracking.tracker import Tracker
 from runner.training.assemble import assemble, make_plan
+from runner.training.follower import Follower
 from runner.training.loop import evaluate
 from runner.training.parts import Parts
 from runner.training.pictures import Pictures
 from runner.training.progress import Plan, Progress
 from runner.training.randomness import restore_generators, start_process
-from runner.training.recorder import FORMAT, Follower, Judge, Recorder
+from runner.training.recorder import FORMAT, Recorder
+from runner.training.records import Judge
 from runner.training.scores import Scores
 from runner.training.signals import Stop, StopNow
 from runner.training.signature import signature_of

@@ -210,7 +210,8 @@ def is_rank(rank: int) -> bool:
 
 def after_step(step: int, act: Callable[[], object]) -> None:
     """Have ``act`` called once when this process has done that step."""
-    from runner.training.recorder import Follower, Recorder
+    from runner.training.follower import Follower
+    from runner.training.recorder import Recorder
 
     for kind in (Recorder, Follower):
         stepped = kind.stepped
