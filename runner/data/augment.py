@@ -135,10 +135,11 @@ class RandomCrop:
             UserError: If the images are smaller than that.
         """
         _require_size("RandomCrop", self.size, images)
-        room = torch.tensor([images.shape[-2] - self.size[0], images.shape[-1] - self.size[1]], device=images.device)
-        corners = (draw(2) * (room + 1)).long()
-        rows = corners[:, :1] + torch.arange(self.size[0], device=images.device)
-        columns = corners[:, 1:] + torch.arange(self.size[1], device=images.device)
+        corners, (height, width) = draw(2), self.size
+        top = (corners[:, :1] * (images.shape[-2] - height + 1)).long()
+        left = (corners[:, 1:] * (images.shape[-1] - width + 1)).long()
+        rows = top + torch.arange(height, device=images.device)
+        columns = left + torch.arange(width, device=images.device)
         return _gather(images, rows, columns, None), None if masks is None else _gather(masks, rows, columns, None)
 
 
@@ -185,9 +186,8 @@ class ColorJitter:
 
     def __call__(self, images: Tensor, masks: Tensor | None, draw: Draw) -> Augmented:
         """The images in other colours; the masks as they are."""
-        low = torch.tensor([max(0.0, 1 - change) for change in self.changes], device=images.device)
-        high = torch.tensor([1 + change for change in self.changes], device=images.device)
-        brightness, contrast, saturation = (low + draw(3) * (high - low)).T[:, :, None, None, None]
+        drawn = draw(3)[:, :, None, None, None].unbind(1)
+        brightness, contrast, saturation = map(_factor, self.changes, drawn)
         colours, rest = (images[:, :3], images[:, 3:]) if images.shape[1] > 3 else (images, images[:, :0])
         if self.changes[0]:
             colours = (colours * brightness).clamp(0, 1)
@@ -252,7 +252,14 @@ def _grey(colours: Tensor) -> Tensor:
     """The luma (ITU-R BT.601) of images (B, 3, H, W) as (B, 1, H, W), with torchvision's weights; grey as it is."""
     if colours.shape[1] != 3:
         return colours
-    return (colours * torch.tensor([0.2989, 0.587, 0.114], device=colours.device).view(-1, 1, 1)).sum(1, keepdim=True)
+    red, green, blue = colours.split(1, dim=1)
+    return 0.2989 * red + 0.587 * green + 0.114 * blue
+
+
+def _factor(change: float, drawn: Tensor) -> Tensor:
+    """From max(0, 1 - change) to 1 + change, by a number that was drawn from 0 to 1."""
+    low = max(0.0, 1 - change)
+    return low + drawn * (1 + change - low)
 
 
 def _away(colours: Tensor, grey: Tensor, factor: Tensor) -> Tensor:

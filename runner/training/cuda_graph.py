@@ -73,6 +73,7 @@ class GraphedUpdate:
         self._window: list[Micro] = []
         self._rings: list[Ring] = []  # for each micro-batch
         self._gradients: list[tuple[nn.Parameter, Tensor]] = []
+        self._without_gradient: list[nn.Parameter] = []
         self._norm: Tensor | None = None
 
     def takes(self, window: Sequence[Micro]) -> bool:
@@ -94,6 +95,8 @@ class GraphedUpdate:
         if any(weight.grad is not gradient for weight, gradient in self._gradients[:1]):
             for weight, gradient in self._gradients:
                 weight.grad = gradient  # a window without the graph has left others
+        for weight in self._without_gradient:
+            weight.grad = None  # a penalty outside the graph has added one
         newest = [ring.newest() for ring in self._rings]
         results = [Result(loss, outputs, new.targets) for (loss, outputs), new in zip(newest, window, strict=True)]
         return Computed(results, self._move is not None, self._norm)
@@ -115,6 +118,8 @@ class GraphedUpdate:
         try:
             with nullcontext() if self._move is None else self._rates.in_tensors():
                 replay, left = self._capture(self._run)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             raise UserError(
                 "device.cuda_graph=true: the model, the loss or the optimizer cannot be captured",
@@ -124,6 +129,7 @@ class GraphedUpdate:
             ) from error
         weights = self._eager.parameters
         self._gradients = [(weight, weight.grad) for weight in weights if weight.grad is not None]
+        self._without_gradient = [weight for weight in weights if weight.grad is None]
         num_results = 2 * len(window)
         rows = -(-most_held(left[1].numel()) // len(window))
         self._rings = [Ring(rows, left[first : first + 2]) for first in range(0, num_results, 2)]

@@ -77,7 +77,7 @@ def train_step(parts: Parts, window: list[Batch], progress: Progress, scores: Sc
     ]
     if buffers is not None and not parts.is_finite([one.loss for one in seen]):
         restore_buffers(parts.model, buffers)
-        scores.skip()
+        scores.skip(seen)
         return None
     scores.add(seen, progress.step + 1)
     return parts.update(computed)

@@ -19,7 +19,7 @@ class Metric(Protocol):
     """Whether the state counts whole things: it is then the same, to the last bit, in whatever batches they came."""
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        """Count one batch of raw outputs against its targets."""
+        """Count one batch of raw outputs, which may be written over afterwards, against its targets."""
 
     def compute(self) -> dict[str, float]:
         """The figures of all batches so far, by name. Waits for the device."""
@@ -58,9 +58,9 @@ def classes(outputs: Tensor) -> Tensor:
 
 
 def counted(cells: Tensor, bins: int) -> Tensor:
-    """(bins,) int64: how many of the cells, which are below ``bins``, are 0, 1, ...; those below 0 count nowhere."""
+    """(bins,) int64: how many of the cells are 0, 1, ...; those below 0, or from ``bins`` on, count nowhere."""
     if cells.is_cuda:  # of integers, it is exact and deterministic, and unlike other ways does not wait for the device
-        return torch.histc(cells.int(), bins=bins, min=0, max=bins).long()
+        return torch.histc(cells.int(), bins=bins + 1, min=0, max=bins + 1)[:bins].long()  # the last one takes its edge
     return torch.where(cells < 0, bins, cells).flatten().bincount(minlength=bins + 1)[:bins]
 
 

@@ -61,9 +61,9 @@ class Scores:
         self.skipped = 0
         self._counts_skipped = counts_skipped
         self._group = group
-        self._num_held = 0
         self._uncounted: list[tuple[Tensor | Lent, Tensor]] = []
-        self._uncounted_elements = 0
+        self._num_held = 0
+        self._held_elements = 0
         self._counted_before: list[dict[str, Any]] = []
         """States of the metric in processes that there were before a resume, and are no more."""
 
@@ -73,14 +73,19 @@ class Scores:
             self.loss.add(seen.loss, seen.weight, seen.indices, step)
             if seen.counts:
                 self._uncounted.append((seen.outputs, seen.targets))
-                self._uncounted_elements += seen.outputs.numel()
-            self._num_held += 1
-            if self._num_held >= _HELD or self._uncounted_elements >= _HELD_ELEMENTS:
-                self._let_go()
+        self._have_held(batches)
 
-    def skip(self) -> None:
+    def skip(self, batches: Sequence[Seen]) -> None:
         """Note an update that was left out."""
         self.skipped += 1
+        self._have_held(batches)  # their results, too, took the places in memory of others that are held
+
+    def _have_held(self, batches: Sequence[Seen]) -> None:
+        """Let go in time: as often as ``most_held`` says, and only after whole updates, as a graph lends results."""
+        self._num_held += len(batches)
+        self._held_elements += sum(seen.outputs.numel() for seen in batches)
+        if self._num_held >= _HELD or self._held_elements >= _HELD_ELEMENTS:
+            self._let_go()
 
     def compute(self) -> dict[str, float]:
         """``loss`` and every metric, by name. Waits for the device.
@@ -112,13 +117,12 @@ class Scores:
             for outputs, targets in self._uncounted:
                 self.metric.update(outputs.tensor if isinstance(outputs, Lent) else outputs, targets)
         self._uncounted.clear()
-        self._uncounted_elements = 0
 
     def _let_go(self) -> None:
         """Count what is held back; hold no tensor any more that a step has left."""
         self._count()
         self.loss.let_go()
-        self._num_held = 0
+        self._num_held = self._held_elements = 0
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint within an epoch keeps, but for the metric. Waits for the device.

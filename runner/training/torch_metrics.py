@@ -54,7 +54,8 @@ class WithTorchmetrics:
         """Count one batch of raw outputs against its targets."""
         self._batches += 1
         self.plain.update(outputs, targets)
-        predictions, truth = self._as_wanted(self._predict(outputs.float()), targets)
+        ours = outputs.to(torch.float32, copy=True)  # metrics may keep it, and outputs will be written over
+        predictions, truth = self._as_wanted(self._predict(ours), targets)
         for metric in self.added.values():
             of_masks = type(metric).__module__.startswith("torchmetrics.segmentation")
             metric.update(classes(predictions) if of_masks else predictions, truth)

@@ -1,17 +1,23 @@
 """A captured pass: what it computes, and that capturing leaves no trace. Without a GPU, a call plays the graph."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from runner.errors import UserError
+from runner.training import scores as scores_module
+from runner.training.buffers import copied_buffers, restore_buffers
 from runner.training.cuda_graph import Capture, Computation, GraphedUpdate
 from runner.training.descent import Descent
 from runner.training.gradient import EagerGradient, Micro, of_window
 from runner.training.metrics import ClassificationMetrics
 from runner.training.optimizers import make_optimizer
+from runner.training.penalties import Penalties
 from runner.training.scores import Scores, Seen
 
 DEVICES = [
@@ -35,11 +41,13 @@ class Recorded:
 
         def replay() -> None:
             self.replays += 1
+            before = [weight.grad for weight in self.weights]
             for kept, new in zip(left, run(), strict=True):
                 kept.copy_(new)
-            for weight, gradient in zip(self.weights, gradients, strict=True):
+            for weight, gradient, was in zip(self.weights, gradients, before, strict=True):
                 if gradient is not None and weight.grad is not None:
                     gradient.copy_(weight.grad)
+                weight.grad = was  # a replay runs no Python
 
         return replay, left
 
@@ -79,6 +87,8 @@ def trained(
     clip_norm: float | None = None,
     restart_after: int | None = None,
     reads: bool = True,
+    skipped: Collection[int] = (),
+    l2: float | None = None,
 ) -> tuple[nn.Module, list[float], dict[str, float]]:
     """The model after updates from micro-batches of these sizes, the loss and norm of each update, and the scores.
 
@@ -92,25 +102,29 @@ def trained(
         clip_norm: Of the gradient.
         restart_after: Updates after which everything is made anew, from the states.
         reads: Whether the loss is read after each update, rather than at the end.
+        skipped: Updates, from 0, whose inputs are no numbers, so that they are left out.
+        l2: A penalty on all weights.
     """
-    parts = made(device, updates[1], capture, optimizer, moves, clip_norm)
-    scores = Scores(ClassificationMetrics(3, torch.device(device)))
+    parts = made(device, updates[1], capture, optimizer, moves, clip_norm, l2)
+    scores = Scores(ClassificationMetrics(3, torch.device(device)), counts_skipped=bool(skipped))
     torch.manual_seed(2)
     told: list[float] = []
     for number, sizes in enumerate(updates):
         if number == restart_after:
             before = parts
             with torch.random.fork_rng():
-                parts = made(device, updates[1], capture, optimizer, moves, clip_norm)
+                parts = made(device, updates[1], capture, optimizer, moves, clip_norm, l2)
             parts[0].load_state_dict(before[0].state_dict())
             parts[1].load_state_dict(before[1].state_dict())
         model, optimizing, eager, descend, graph = parts
         for group in optimizing.param_groups:
             group["lr"] = 0.1 / 2**number
+        factor = math.nan if number in skipped else 1
         window = [
-            Micro((inputs,), targets, len(targets) / sum(sizes), position == len(sizes) - 1)
+            Micro((factor * inputs,), targets, len(targets) / sum(sizes), position == len(sizes) - 1)
             for position, (inputs, targets) in enumerate(batches(device, sizes))
         ]
+        buffers = copied_buffers(model)
         if graphed and number > 0 and graph.takes(window):
             results, has_moved, norm = graph(window)
         else:
@@ -119,6 +133,10 @@ def trained(
             Seen(*result, torch.arange(len(m.targets)), len(m.targets))
             for result, m in zip(results, window, strict=True)
         ]
+        if number in skipped:
+            restore_buffers(model, buffers)
+            scores.skip(seen)
+            continue
         scores.add(seen, number + 1)
         norm = norm if has_moved else descend()
         told += [scores.loss.mark().mean() if reads else 0.0, 0.0 if norm is None else norm.item()]
@@ -132,6 +150,7 @@ def made(
     optimizer: str,
     moves: bool,
     clip_norm: float | None,
+    l2: float | None,
 ) -> tuple[nn.Module, torch.optim.Optimizer, EagerGradient, Descent, GraphedUpdate]:
     """All that an update takes."""
     model = network(device, is_plain=optimizer != "torch.optim.SGD")
@@ -142,7 +161,7 @@ def made(
     if isinstance(capture, Recorded):
         capture.weights = weights
     eager = EagerGradient(weights, model, nn.CrossEntropyLoss(), lambda: torch.autocast(device, enabled=False), None)
-    descend = Descent(model, optimizing, None, None, clip_norm)
+    descend = Descent(model, optimizing, None, None if l2 is None else Penalties(weights, 0.0, l2), clip_norm)
     graph = GraphedUpdate(eager, model, optimizing, descend if moves else None, len(sizes), FULL, capture)
     return model, optimizing, eager, descend, graph
 
@@ -205,7 +224,7 @@ def test_it_is_captured_once_and_repeated_for_full_windows_alone() -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("num_batches", [1, 2, 3])
+@pytest.mark.parametrize("num_batches", [1, 2, 5, 6])
 def test_more_updates_than_a_ring_has_rows_are_all_counted(device: str, num_batches: int) -> None:
     updates = [[6] * num_batches] * 150
     capture = None if device == "cuda" else Recorded()
@@ -214,9 +233,35 @@ def test_more_updates_than_a_ring_has_rows_are_all_counted(device: str, num_batc
     assert scores == pytest.approx(expected)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    num_batches=st.integers(1, 6),
+    held=st.integers(1, 9),
+    skipped=st.sets(st.integers(1, 15), max_size=4),
+    num_held=st.integers(1, 12),
+)
+def test_figures_do_not_depend_on_how_many_results_are_held_or_which_updates_are_skipped(
+    num_batches: int, held: int, skipped: set[int], num_held: int
+) -> None:
+    updates = [[6] * num_batches] * 16
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores_module, "_HELD", num_held)
+        patch.setattr(scores_module, "_HELD_ELEMENTS", held * FULL * 3)
+        _, _, scores = trained("cpu", True, updates, Recorded(), moves=False, reads=False, skipped=skipped)
+    _, _, expected = trained("cpu", False, updates, moves=False, reads=False, skipped=skipped)
+    assert scores == expected
+
+
 def test_a_weight_without_gradient_keeps_none_so_that_decay_leaves_it_alone() -> None:
     model, _, _ = trained("cpu", True, [[6], [6], [6]], Recorded())
     assert model.get_parameter("unused").tolist() == [1, 1]
+
+
+def test_a_penalty_on_a_weight_without_gradient_is_that_of_each_update_alone() -> None:
+    updates = [[6]] * 4
+    model, _, _ = trained("cpu", True, updates, Recorded(), moves=False, l2=0.1)
+    expected, _, _ = trained("cpu", False, updates, l2=0.1)
+    assert model.get_parameter("unused").tolist() == expected.get_parameter("unused").tolist() != [1, 1]
 
 
 def test_what_cannot_be_captured_is_told_with_the_reason() -> None:
@@ -226,3 +271,11 @@ def test_what_cannot_be_captured_is_told_with_the_reason() -> None:
 
     with pytest.raises(UserError, match=r"cuda_graph=true.*\n  where:    operation not permitted when stream is cap"):
         trained("cpu", True, [[6], [6]], refuse)
+
+
+def test_too_little_memory_for_a_capture_is_told_as_what_it_is() -> None:
+    def overflow(run: Computation) -> tuple[Callable[[], None], Sequence[Tensor]]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        trained("cpu", True, [[6], [6]], overflow)

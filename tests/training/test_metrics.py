@@ -56,14 +56,14 @@ def test_classes_of_any_integer_type_are_told_apart(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("bins", "shape"), [(1, (5,)), (4, (3, 50)), (100, (2, 70, 70)), (300 * 300, (40, 50))])
-def test_cells_are_counted_each_in_its_bin_and_those_below_zero_nowhere(
+def test_cells_are_counted_each_in_its_bin_and_those_outside_nowhere(
     device: str, bins: int, shape: tuple[int, ...]
 ) -> None:
-    cells = torch.randint(-bins, bins, shape, generator=torch.Generator().manual_seed(0))
-    cells.view(-1)[:3] = torch.tensor([0, bins - 1, -1])
+    cells = torch.randint(-bins, 2 * bins, shape, generator=torch.Generator().manual_seed(0))
+    cells.view(-1)[:5] = torch.tensor([0, bins - 1, -1, bins, bins + 1])
     expected = [0] * bins
     for cell in cells.flatten().tolist():
-        if cell >= 0:
+        if 0 <= cell < bins:
             expected[cell] += 1
     found = counted(cells.to(device), bins)
     assert found.dtype == torch.int64

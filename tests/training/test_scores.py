@@ -130,7 +130,7 @@ def test_a_validation_loss_that_is_not_finite_is_a_figure() -> None:
 
 def test_skipped_updates_are_counted_where_updates_may_be_skipped() -> None:
     scores = Scores(ClassificationMetrics(2, CPU), counts_skipped=True)
-    scores.skip()
+    scores.skip(seen(math.nan, 3))
     assert scores.compute()["skipped"] == 1
     assert "skipped" not in Scores(ClassificationMetrics(2, CPU)).compute()
 
