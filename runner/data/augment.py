@@ -252,14 +252,14 @@ def _grey(colours: Tensor) -> Tensor:
     """The luma (ITU-R BT.601) of images (B, 3, H, W) as (B, 1, H, W), with torchvision's weights; grey as it is."""
     if colours.shape[1] != 3:
         return colours
-    red, green, blue = colours.split(1, dim=1)
-    return 0.2989 * red + 0.587 * green + 0.114 * blue
+    red, green, blue = colours.unbind(1)
+    return (red * 0.2989 + green * 0.587 + blue * 0.114).unsqueeze(1)
 
 
 def _factor(change: float, drawn: Tensor) -> Tensor:
     """From max(0, 1 - change) to 1 + change, by a number that was drawn from 0 to 1."""
     low = max(0.0, 1 - change)
-    return low + drawn * (1 + change - low)
+    return drawn * (1 + change - low) + low
 
 
 def _away(colours: Tensor, grey: Tensor, factor: Tensor) -> Tensor:

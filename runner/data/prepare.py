@@ -98,7 +98,7 @@ class Prepare:
         return values.div_(white) if white else values
 
     def _normalised(self, first: Tensor, stored: Tensor) -> Tensor:
-        if first.data_ptr() == stored.data_ptr():
+        if first.untyped_storage().data_ptr() == stored.untyped_storage().data_ptr():
             first = first.clone()  # what follows works in place
         if self._mean is not None:
             first.sub_(_fitting(self._mean, first, "mean"))

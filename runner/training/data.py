@@ -110,7 +110,7 @@ def load_data(
             order=_order(config, samples, indices) if training else "sequential",
             drop_last=config.drop_last and training,
             workers=config.workers,
-            pin_memory=config.pin_memory,
+            pin_memory=device.type == "cuda" if config.pin_memory is None else config.pin_memory,
             prefetch_factor=config.prefetch_factor,
             persistent_workers=config.persistent_workers,
             timeout=config.timeout,

@@ -1,8 +1,20 @@
 import numpy as np
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from runner.data.augment import HorizontalFlip, Shift
+from runner.data.augment import (
+    Augmentation,
+    CenterCrop,
+    ColorJitter,
+    HorizontalFlip,
+    QuarterTurns,
+    RandomCrop,
+    Rotate,
+    Shift,
+    VerticalFlip,
+)
 from runner.data.loader import Batch
 from runner.data.prepare import Prepare
 from runner.errors import UserError
@@ -125,10 +137,11 @@ def test_two_augmentations_of_one_kind_draw_different_numbers():
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_the_batch_is_not_changed(dtype):
-    images = torch.ones(2, 1, 2, 2, dtype=dtype)
-    Prepare([0.5], [0.5], [HorizontalFlip()])(batch_of(images), training=True)
-    assert torch.equal(images, torch.ones(2, 1, 2, 2, dtype=dtype))
+@pytest.mark.parametrize("change", [HorizontalFlip(), CenterCrop([2, 2])], ids=["copied", "a piece of it"])
+def test_the_batch_is_not_changed(dtype, change):
+    images = torch.full((1, 1, 4, 2), 2, dtype=dtype)
+    Prepare([0.5], [0.5], [change])(batch_of(images), training=True)
+    assert images.unique().tolist() == [2]
 
 
 @pytest.mark.parametrize("augment", [(), (HorizontalFlip(),)])
@@ -148,6 +161,56 @@ def test_means_that_do_not_fit_the_channels_are_refused():
 def test_a_deviation_of_zero_is_refused():
     with pytest.raises(UserError, match=r"data\.normalize\.std=\[0\.0\]"):
         Prepare(std=[0.0])
+
+
+class Waits(TorchDispatchMode):
+    """Collects the copies between devices that the program waits for; what asks for a value raises by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        given = function(*args, **kwargs)
+        is_copy = function is torch.ops.aten._to_copy.default and given.device != args[0].device
+        if is_copy and not kwargs.get("non_blocking"):
+            self.found.append(tuple(given.shape))
+        return given
+
+
+COLOURS = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+EVERY_AUGMENTATION = [
+    HorizontalFlip(),
+    VerticalFlip(),
+    QuarterTurns(),
+    Shift(2),
+    Shift(2, "reflection"),
+    RandomCrop([4, 6]),
+    CenterCrop([4, 6]),
+    ColorJitter(0.2, 0.2, 0.2),
+    Rotate(10),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+@pytest.mark.parametrize("augmentation", EVERY_AUGMENTATION, ids=lambda each: type(each).__name__)
+def test_a_gpu_is_never_waited_for(augmentation):
+    """A faked one: a copy from memory that is not page-locked, or of a constant, would stop the program until then."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        prepare = Prepare([0.5], [0.5], [augmentation], [augmentation], device="cuda")
+        with Waits() as waits:
+            for training in (True, False):
+                (images,), _ = prepare(batch_of(COLOURS, targets=COLOURS[:, 0]), training=training)
+    assert images.device.type == "cuda"
+    assert waits.found == []
+
+
+def test_every_augmentation_is_tried_on_a_gpu():
+    import runner.data.augment as module
+
+    known = {each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__}
+    assert {type(each) for each in EVERY_AUGMENTATION} == known - {Augmentation}
 
 
 @pytest.mark.gpu

@@ -9,6 +9,11 @@ import pytest
 import torch
 from terminal import Trained
 
+from runner.data.loader import Batch
+from runner.training.parts import Parts
+from runner.training.progress import Progress
+from runner.training.scores import Scores
+
 Train = Callable[..., Trained]
 
 SHAPES = ["data.source.count=96", "data.image_size=[32,32]", "data.split={val:16,test:16}", "data.eval_batch_size=16"]
@@ -80,3 +85,35 @@ def test_a_compiled_network_trains_to_the_same_losses(
     compiled = losses(train(*typed, "device.compile=true"))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0, "nothing was compiled"
     assert compiled == pytest.approx(losses(train(*typed)), rel=1e-4)
+
+
+FEATURES = {
+    "plain": ["model=mlp"],
+    "a graph": ["model=lenet", "device.cuda_graph=true"],
+    "a graph of several batches": ["model=mlp", "device.cuda_graph=true", "training.accumulate=3"],
+    "changed images": ["model=unet", "regularization=augmentation", *SHAPES],
+    "regularized": ["model=convnet", "optimizer=adam", "regularization=[clip,ema,l2,mixup,label_smoothing]"],
+}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+@pytest.mark.parametrize("typed", FEATURES.values(), ids=FEATURES)
+def test_an_update_never_waits_for_the_gpu(train: Train, monkeypatch: pytest.MonkeyPatch, typed: list[str]) -> None:
+    from runner.training import loop
+
+    unwatched, watched = loop.train_step, []
+
+    def train_step(parts: Parts, window: list[Batch], progress: Progress, scores: Scores) -> torch.Tensor | None:
+        if progress.step < 3:  # they make what later ones use
+            return unwatched(parts, window, progress, scores)
+        watched.append(progress.step)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            return unwatched(parts, window, progress, scores)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setattr(loop, "train_step", train_step)
+    train("device=cuda", "epochs=3", "max_steps=24", "tracking.log_every=5", "data.batch_size=8", *typed)
+    assert watched == list(range(3, 24))

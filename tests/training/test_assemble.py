@@ -179,3 +179,15 @@ def test_parts_are_gone_as_soon_as_nobody_holds_them(parts_of: Callable[..., Par
         assert loader() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("typed", "is_pinned"), [([], True), (["data.pin_memory=false"], False)])
+def test_batches_for_a_gpu_lie_in_page_locked_memory(
+    parts_of: Callable[..., Parts], typed: list[str], is_pinned: bool, workers: int
+) -> None:
+    parts = parts_of("device=cuda", f"data.workers={workers}", *typed)
+    batch = next(parts.splits.train.epoch(0))
+    assert [batch.inputs[0].is_pinned(), batch.targets.is_pinned()] == [is_pinned, is_pinned]

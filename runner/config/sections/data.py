@@ -160,7 +160,7 @@ class Data(Node):
     workers: Whole
     prefetch_factor: Count
     persistent_workers: bool
-    pin_memory: bool
+    pin_memory: bool | None
     timeout: NotNegative
     split: Split
     augment: list[Change]
