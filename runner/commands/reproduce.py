@@ -33,14 +33,14 @@ def _reproduce(args: Sequence[str], meeting: "Meeting | None") -> int:
     from runner.config.frozen import frozen
     from runner.launch.single import execute_here
     from runner.report.reproduction import compare, require_complete
-    from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+    from runner.training.signals import StopRequest, stop_signals
 
     require_complete(old)
     trust = trust_from(options)
     trust.check(old.config(), old.path)
     frozen(old)
     stop = StopRequest()
-    with stop.listening(*SCHEDULER_SIGNALS):
+    with stop.listening(*stop_signals()):
         new = again(old, ["runner", *sys.argv[1:]])
         code = execute_here(new, trust, stop, meeting=meeting)
     if code != 0:

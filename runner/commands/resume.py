@@ -56,7 +56,7 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
         )
         return 0
     from runner.launch.single import execute_here, processes_for
-    from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+    from runner.training.signals import StopRequest, stop_signals
 
     def change() -> None:
         if options.overrides:
@@ -66,5 +66,5 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
         processes_for(changed, meeting)
 
     stop = StopRequest()
-    with stop.listening(*SCHEDULER_SIGNALS):
+    with stop.listening(*stop_signals()):
         return execute_here(run, trust_from(options), stop, change, meeting=meeting)

@@ -40,11 +40,11 @@ def _train(args: Sequence[str], meeting: "Meeting | None") -> int:
         return sweep(composer, flags.overrides, flags.dry_run)
 
     from runner.launch.single import execute_here, freeze, processes_for
-    from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+    from runner.training.signals import StopRequest, stop_signals
 
     composed = composer.compose(flags.overrides)
     stop = StopRequest()
-    with stop.listening(*SCHEDULER_SIGNALS):
+    with stop.listening(*stop_signals()):
         processes_for(composed.config, meeting)
         return execute_here(freeze(composed), places.trust(everything=True), stop, meeting=meeting)
 

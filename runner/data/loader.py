@@ -19,7 +19,7 @@ from runner.data.source import Array, Lazy, Samples
 from runner.errors import UserError
 from runner.processes import end_with_parent
 
-_REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 """By which terminals and batch systems ask a run to stop: not only the process that trains, but all of its group."""
 _OUTLIVES_S = 20
 """How long a worker goes on after it was told to end by something else than its loader."""

@@ -16,7 +16,7 @@ from runner.cpus import allowed_cpus
 from runner.launch import pool
 from runner.launch.pool import Job
 from runner.launch.slots import divide, visible_gpus
-from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+from runner.training.signals import StopRequest, stop_signals
 
 
 def run_jobs(
@@ -37,7 +37,7 @@ def run_jobs(
     gpus = visible_gpus(pool.ask(_num_gpus))
     slots = divide(n_jobs, len(configs), [{"kind": "auto"}], gpus, allowed_cpus())
     stop = StopRequest()
-    with tempfile.TemporaryDirectory(prefix="runner-jobs-") as folder, stop.listening(*SCHEDULER_SIGNALS):
+    with tempfile.TemporaryDirectory(prefix="runner-jobs-") as folder, stop.listening(*stop_signals()):
         work = _Jobs(context, task, configs, retries, Path(folder))
         pool.run(work, slots.variables, stop)
         if stop.requested:

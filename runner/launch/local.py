@@ -11,7 +11,7 @@ from runner.launch.machine import usable_gpus
 from runner.launch.slots import Slots, divide, visible_gpus
 from runner.launch.view import SweepView
 from runner.launch.work import Runs, Source
-from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+from runner.training.signals import StopRequest, stop_signals
 from runner.trust import Trust
 
 
@@ -45,7 +45,7 @@ def with_threads(composed: Composed, threads: int | None) -> Composed:
 def run_here(source: Source, slots: Slots, retries: int, trust: Trust, view: SweepView) -> StopRequest:
     """Execute runs until there are no more, or a stop is requested, which is told."""
     stop = StopRequest()
-    with stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
+    with stop.listening(*stop_signals(), signal.SIGINT):
         try:
             pool.run(Runs(source, trust, retries, view, stop), slots.variables, stop)
         except KeyboardInterrupt:

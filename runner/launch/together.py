@@ -77,7 +77,7 @@ def _other(meeting: "Meeting") -> int:
 
 def _ignore_requests() -> None:
     """Let this process leave with its own exit code: when one of several has left with one, others are told to end."""
-    from runner.training.signals import SCHEDULER_SIGNALS
+    from runner.training.signals import stop_signals
 
-    for number in SCHEDULER_SIGNALS:
+    for number in stop_signals():
         signal.signal(number, signal.SIG_IGN)

@@ -21,11 +21,11 @@ def job_of(run: RunDirectory, trust: Trust, judge: "Judge | None" = None) -> Job
 def execute_run(path: Path, trust: Trust, judge: "Judge | None" = None) -> int:
     """Execute a run directory in this process; its exit code."""
     from runner.launch.single import execute_here
-    from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+    from runner.training.signals import StopRequest, stop_signals
 
     stop = StopRequest()
     try:
-        with stop.listening(*SCHEDULER_SIGNALS):
+        with stop.listening(*stop_signals()):
             return execute_here(RunDirectory(path), trust, stop, judge=judge)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
@@ -11,6 +11,7 @@ from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.runs.sweep_directory import number_of
+from runner.tracking.console import leave
 from runner.tracking.formatting import duration, number, short
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Row:
 
 
 class SweepView:
-    """The runs of a sweep on the standard output.
+    """The runs of a sweep on the standard output; if that goes away, as a closed terminal does, the sweep goes on.
 
     Args:
         planned: How many runs the sweep has.
@@ -97,12 +98,12 @@ class SweepView:
         for one, row in self._rows.items():
             if row.began is not None:
                 row.status = _read(self._paths[one], row.status)
-        self._draw(now)
+        self._write(lambda: self._draw(now))
 
     def close(self) -> None:
         """Take the live table away: what is left is for others to print."""
         if self._live is not None:
-            self._live.stop()
+            self._write(self._live.stop)
             self._live = None
 
     def _line(self, one: int, row: Row, note: str) -> str:
@@ -122,18 +123,30 @@ class SweepView:
 
     def say(self, text: str) -> None:
         """A line that stays."""
+        self._write(lambda: self._print(text))
+
+    def _write(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError:
+            leave(self._stream)
+            self._fancy, self._live = False, None
+
+    def _print(self, text: str) -> None:
         if self._live is not None:
             self._live.console.print(text, highlight=False, markup=False)
         else:
             print(text, file=self._stream, flush=True)
 
     def _draw(self, now: float) -> None:
-        from rich.console import Console, Group
+        from rich.console import Group
         from rich.live import Live
         from rich.text import Text
 
+        from runner.tracking.terminal import Terminal
+
         if self._live is None:
-            console = Console(file=self._stream, force_terminal=True)
+            console = Terminal(file=self._stream, force_terminal=True)
             self._live = Live(console=console, auto_refresh=False, transient=True)
             self._live.start()
         shown = self._shown(self._live.console.height - _LEAVE_LINES)

@@ -33,10 +33,9 @@ from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
 from runner.training.execute import Execution, interrupted, take_part
 from runner.training.records import Judge
-from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, StopRequest
+from runner.training.signals import EXIT_CTRL_C, StopRequest, stop_signals
 from runner.trust import Trust
 
-_REQUESTS = (*SCHEDULER_SIGNALS, signal.SIGINT)
 _LEAVE_WITHIN_S = 20.0
 """How long the others may take to leave when one has died; what they wait for may never come."""
 _LOOK_EVERY_S = 0.2
@@ -96,9 +95,9 @@ def _work(run: Path, trust: Trust, token: str, judge: Judge | None) -> None:
     """What each process does."""
     os.setsid()  # a terminal's Ctrl-C is for the process that hands it on
     end_with_parent()
-    stop = StopRequest()
-    with stop.listening(*_REQUESTS):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
+    stop, requests = StopRequest(), _requests()
+    with stop.listening(*requests):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, requests)
         place = find_place()
         assert place is not None, "the launcher says which process it is"
         code = 1
@@ -135,13 +134,13 @@ class _Watch:
         self._thread = threading.Thread(target=self._go_on, name="watch", daemon=True)
 
     def __enter__(self) -> "_Watch":
-        self._handlers = {number: signal.signal(number, _handed_on) for number in _REQUESTS}
+        self._handlers = {number: signal.signal(number, _handed_on) for number in _requests()}
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         self._thread.start()
         resource_tracker.ensure_running()  # Python unblocks some of them when it starts that process
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._handlers)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -177,7 +176,7 @@ class _Watch:
         while not self._over.is_set():
             if select.select([self._read], [], [], _LOOK_EVERY_S)[0]:
                 for number in os.read(self._read, 64):
-                    if number in _REQUESTS:
+                    if number in self._handlers:
                         self._hand_on(number)
             self._look()
 
@@ -205,6 +204,10 @@ class _Watch:
 def _send(process: BaseProcess, number: int) -> None:
     if process.exitcode is None and process.pid is not None:
         os.kill(process.pid, number)
+
+
+def _requests() -> tuple[int, ...]:
+    return (*stop_signals(), signal.SIGINT)
 
 
 def _handed_on(number: int, frame: FrameType | None) -> None:

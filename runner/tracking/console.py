@@ -99,7 +99,7 @@ class Console:
         try:
             print("\n".join(lines), file=self._errors, flush=True)
         except OSError:
-            _leave(self._errors)
+            leave(self._errors)
 
     def start_epoch(self, epoch: int, epochs: int | None, num_batches: int | None, done: int = 0) -> None:
         """From now on ``step`` counts the batches of this epoch, of which ``done`` were trained before a resume."""
@@ -243,7 +243,7 @@ class Console:
             try:
                 draw(self._stream)
             except OSError:
-                _leave(self._stream)
+                leave(self._stream)
                 self._stream = None
                 self._end_bar()
 
@@ -256,7 +256,7 @@ def _is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _leave(stream: TextIO) -> None:
+def leave(stream: TextIO) -> None:
     """Send what others print there, and what Python still flushes at its end, to nowhere: each would be an error."""
     with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())

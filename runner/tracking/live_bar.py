@@ -1,4 +1,4 @@
-"""The progress bar on a terminal: the only part that needs rich."""
+"""The progress bar on a terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from runner.tracking.activity import Activity
+from runner.tracking.terminal import Terminal
 
 
 class LiveBar:
@@ -21,7 +22,7 @@ class LiveBar:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._console = _Terminal(file=stream, force_terminal=True)
+        self._console = Terminal(file=stream, force_terminal=True)
         self._live = Live(
             console=self._console,
             auto_refresh=False,
@@ -64,10 +65,3 @@ class _Line(NamedTuple):
             bar = ProgressBar(self.total, self.done, width, pulse=self.total is None)
             yield from console.render(bar, options)
         yield Segment(self.end)
-
-
-class _Terminal(Console):
-    """A console that leaves it to the caller what follows from a broken pipe; rich's own ends the program."""
-
-    def on_broken_pipe(self) -> None:
-        raise  # the BrokenPipeError that is being handled

@@ -25,7 +25,7 @@ from runner.training.loop import train
 from runner.training.ranks import RankFailedError, together, write_to
 from runner.training.records import Judge
 from runner.training.session import open_session
-from runner.training.signals import EXIT_CTRL_C, SCHEDULER_SIGNALS, SharedStop, StopNow, StopRequest
+from runner.training.signals import EXIT_CTRL_C, SharedStop, StopNow, StopRequest, stop_signals
 from runner.trust import Trust
 
 
@@ -95,7 +95,7 @@ def execute(
     trust.check(run.config(), run.path)
     frozen(run)
     attempt = this_attempt()
-    with RunLock(run.path, attempt) as lock, stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
+    with RunLock(run.path, attempt) as lock, stop.listening(*stop_signals(), signal.SIGINT):
         change()
         status, lost = read_status(run)
         job = None if attempt is None else _about(attempt, status)
@@ -150,7 +150,7 @@ def take_part(
         OSError: If the status cannot be written.
     """
     trust.check(run.config(), run.path)
-    with stop.listening(*SCHEDULER_SIGNALS, signal.SIGINT):
+    with stop.listening(*stop_signals(), signal.SIGINT):
         if meeting.is_first:
             status, console = Status.read(run.status_file), Console(log_file=run.log_file)
             execution = Execution(run, trust, stop, RunLock(run.path, token=token), status, console, judge, meeting)

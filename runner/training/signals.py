@@ -99,6 +99,11 @@ class SharedStop:
         return own.is_agreed
 
 
-SCHEDULER_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""What batch systems send before they kill. Commands listen from their start: a signal that comes while torch is being
-imported stops the run before it begins. Ctrl-C ends a command at once until there is something to save."""
+def stop_signals() -> tuple[int, ...]:
+    """What batch systems send before they kill, and a terminal when it is closed, unless ``nohup`` has that ignored.
+
+    Commands listen from their start: a signal that comes while torch is being imported stops the run before it begins.
+    Ctrl-C ends a command at once until there is something to save.
+    """
+    hangs_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    return (signal.SIGTERM, signal.SIGUSR1, *hangs_up)

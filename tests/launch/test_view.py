@@ -1,6 +1,7 @@
 """What a person sees of a sweep that is under way."""
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,24 @@ def test_without_a_terminal_each_run_that_ends_is_a_line(make_run) -> None:
         "0001  1/3  failed       optimizer.lr=0.5  0.5 s  tried again, 1 of 2\n"
         "      RuntimeError: too much\n"
     )
+
+
+@pytest.mark.parametrize("fancy", [True, False])
+def test_a_sweep_goes_on_when_what_it_is_shown_on_is_gone(make_run, fancy: bool) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with io.TextIOWrapper(os.fdopen(writer, "wb", buffering=0), write_through=True) as gone:
+        shown = SweepView(2, ["optimizer.lr"], gone, fancy)
+        good, bad = make_run(0, "0.1"), make_run(1, "0.2")
+        for run in (good, bad):
+            shown.add(run)
+            shown.started(run)
+            shown.look()
+        shown.ended(good, write(good, state="completed"))
+        shown.ended(bad, write(bad, state="failed", error="no"))
+        shown.say("more")
+        shown.close()
+        assert os.path.samestat(os.fstat(writer), os.stat(os.devnull)), "what others print there does no harm either"
 
 
 def test_runs_that_were_over_before_count_as_ended(make_run) -> None:

@@ -25,7 +25,7 @@ from faults import (
     train,
 )
 
-EXIT_CODES = {"SIGTERM": 75, "SIGUSR1": 75, "SIGINT": 130}
+EXIT_CODES = {"SIGTERM": 75, "SIGUSR1": 75, "SIGHUP": 75, "SIGINT": 130}
 
 
 def signal_when(moment: str, number: int, *overrides: str) -> int:
@@ -103,7 +103,8 @@ MOMENTS: dict[str, Callable[[Callable[[], None]], None]] = {
 @pytest.mark.parametrize(
     ("moment", "name"),
     [(moment, "SIGTERM") for moment in MOMENTS]
-    + [("within a step", "SIGUSR1"), ("within a step", "SIGINT"), ("while data is read", "SIGINT")],
+    + [("within a step", name) for name in ("SIGUSR1", "SIGHUP", "SIGINT")]
+    + [("while data is read", "SIGINT")],
 )
 def test_a_run_that_is_asked_to_stop_says_how_to_go_on_and_ends_like_the_run_left_alone(
     home: Path, alone: dict[str, Any], moment: str, name: str
@@ -125,6 +126,16 @@ def test_a_run_that_is_asked_to_stop_says_how_to_go_on_and_ends_like_the_run_lef
 def test_what_was_done_since_the_last_checkpoint_is_saved(home: Path) -> None:
     assert done(home, signal_when, "within a step", signal.SIGTERM)[0] == 75
     assert checkpoint(home / "run" / "checkpoints" / "last.pt")["progress"]["step"] == 6
+
+
+def hang_up_as_with_nohup() -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return signal_when("within a step", signal.SIGHUP)
+
+
+def test_a_run_under_nohup_goes_on_when_its_terminal_is_closed(home: Path, alone: dict[str, Any]) -> None:
+    assert done(home, hang_up_as_with_nohup)[0] == 0
+    assert result(home / "run") == alone
 
 
 def signal_twice(first: int) -> int:
@@ -202,7 +213,7 @@ def train_with_slow_workers(pids: Path, *overrides: str) -> int:
 
 
 @pytest.mark.parametrize("persistent", ["true", "false"])
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"])
 def test_a_signal_to_the_whole_process_group_stops_the_run_and_not_its_workers(
     home: Path, alone: dict[str, Any], tmp_path: Path, name: str, persistent: str
 ) -> None:
@@ -278,7 +289,7 @@ def test_a_signal_while_the_model_is_compiled_stops_the_run_after_that_step(home
 
 
 def train_and_look_at_handlers() -> int:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
     handlers = [signal.getsignal(number) for number in numbers]
     return train() or [signal.getsignal(number) for number in numbers] != handlers
 

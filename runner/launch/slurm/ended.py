@@ -18,7 +18,7 @@ from runner.runs.attempt import this_attempt
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import RunLock
 from runner.runs.rebuild import read_status
-from runner.training.signals import EXIT_INTERRUPTED, SCHEDULER_SIGNALS
+from runner.training.signals import EXIT_INTERRUPTED, stop_signals
 
 _OUT_OF_MEMORY = ("oom_kill", "oom-kill", "out of memory", "memory limit")
 """What Slurm writes when it has killed a process for its memory; the exit code alone does not tell."""
@@ -51,7 +51,7 @@ def meant(run: RunDirectory, code: int) -> int:
     state = read_status(run)[0].state
     if state == "completed":
         return 0
-    was_asked = code in [128 + number for number in SCHEDULER_SIGNALS]
+    was_asked = code in [128 + number for number in stop_signals()]
     return EXIT_INTERRUPTED if state == "interrupted" and was_asked else code
 
 

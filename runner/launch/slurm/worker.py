@@ -29,7 +29,7 @@ from runner.runs.lock import RunLock
 from runner.runs.rebuild import read_status
 from runner.runs.status import now
 from runner.runs.sweep_directory import SweepDirectory
-from runner.training.signals import SCHEDULER_SIGNALS, StopRequest
+from runner.training.signals import StopRequest, stop_signals
 from runner.trust import Trust
 
 _LOOK_EVERY_S = 0.5
@@ -55,7 +55,7 @@ def work(made: SweepDirectory, trust: Trust, variables: Mapping[str, str] = os.e
         raise UserError("runner work is done by the tasks of an array", fix=f"runner resume {made.path} submits them")
     stop, folder = StopRequest(), made.path / "workers" / number
     folder.mkdir(parents=True, exist_ok=True)
-    with stop.listening(*SCHEDULER_SIGNALS), RunLock(folder, attempt) as lock:
+    with stop.listening(*stop_signals()), RunLock(folder, attempt) as lock:
         record = made.record()
         view = SweepView(record.planned, record.keys)
         for run in made.runs().values():
