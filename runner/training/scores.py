@@ -83,7 +83,8 @@ class Scores:
     def _have_held(self, batches: Sequence[Seen]) -> None:
         """Let go in time: as often as ``most_held`` says, and only after whole updates, as a graph lends results."""
         self._num_held += len(batches)
-        self._held_elements += sum(seen.outputs.numel() for seen in batches)
+        for seen in batches:
+            self._held_elements += seen.outputs.numel()
         if self._num_held >= _HELD or self._held_elements >= _HELD_ELEMENTS:
             self._let_go()
 

@@ -14,9 +14,9 @@ runner's U-Net (base 32, 4 levels, batch normalisation) on grey images of 256 x 
 two threads. The hand-written loops train the same network from the same weights on the same ready-made batches: as it
 is, with `channels_last`, and with bf16 autocast too. They take a step each in turns with runner's own loop in the same
 process, once with runner's defaults and once with the settings that its documentation names for speed. The first step
-of each is not counted. *In processes of their own* are the best by hand and runner, in turns: there only
-runner's keeps freed memory for the next step, which in a common process serves all. Then runner's own loader: the share
-of its steps in which the model waits for a batch.
+of each is not counted. *In processes of their own* are the best by hand and runner, in turns: there only runner's keeps
+freed memory for the next step, which in a common process serves all. Then runner's own loader: the share of its steps
+in which the model waits for a batch.
 """
 
 FP32, CHANNELS_LAST, BF16 = "by hand, fp32", "by hand, fp32, channels_last", "by hand, bf16, channels_last"
