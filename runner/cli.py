@@ -1,12 +1,12 @@
 """What you type: parse and dispatch, nothing else. Importing this imports neither torch nor Hydra."""
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from runner import __version__
+from runner.streams import is_lost, leave, make_printable
 
 COMMANDS = {
     "train": "compose a run, freeze it into its own directory, and train it (-m sweeps)",
@@ -36,6 +36,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     130 the same through Ctrl-C.
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    make_printable()
+    try:
+        code = _dispatch(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output, such as head, has left
+        leave(sys.stdout)
+        return 0
+    except OSError as error:
+        if not is_lost(sys.stdout):
+            raise
+        leave(sys.stdout)
+        print(f"runner: the standard output cannot be written: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _dispatch(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if args else 2
@@ -79,17 +96,12 @@ def _call(command: str, args: list[str]) -> int:
     from runner.errors import UserError
 
     try:
-        code = importlib.import_module(f"runner.commands.{command}").main(args)
-        sys.stdout.flush()
-        return int(code)
+        return int(importlib.import_module(f"runner.commands.{command}").main(args))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output, such as head, has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What the program says of itself before any command runs."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +69,53 @@ def test_every_command_explains_itself_without_torch(command: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith((f"usage: runner {command}", f"runner {command}"))
     assert done.stdout.endswith("False\n")
+
+
+def typed_in_a_shell(folder: Path, line: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """What comes of ``runner ...`` with the redirections of a shell."""
+    command = line.replace("runner", f"{sys.executable} -P -m runner.cli", 1)
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False, env=variables)
+
+
+TINY = "data.batch_size=600 epochs=1 model.hidden=[4] tracking.tensorboard=false device=cpu"
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_run_whose_output_is_closed_trains_all_the_same(tmp_path: Path, closed: str) -> None:
+    done = typed_in_a_shell(tmp_path, f"runner train {TINY} run_dir=run {closed}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "completed"
+    assert (tmp_path / "run" / "train.log").read_text().endswith("runner eval run\n")
+
+
+def test_a_list_whose_output_is_closed_goes_nowhere(tmp_path: Path) -> None:
+    done = typed_in_a_shell(tmp_path, "runner ls . >&-")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("typed", ["ls .", "--help"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_output_that_cannot_be_written_is_told_in_a_line(tmp_path: Path, typed: str, unbuffered: str) -> None:
+    done = typed_in_a_shell(tmp_path, f"runner {typed} > /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == 1
+    assert done.stderr == ("runner: the standard output cannot be written: [Errno 28] No space left on device\n")
+
+
+def test_an_error_that_is_not_of_the_output_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(args: list[str]) -> int:
+        raise OSError("of something else")
+
+    monkeypatch.setattr("runner.commands.ls.main", broken)
+    with pytest.raises(OSError, match="of something else"):
+        main(["ls"])
+
+
+def test_letters_that_the_terminal_has_not_are_escaped(tmp_path: Path) -> None:
+    done = typed_in_a_shell(tmp_path, f"runner train {TINY} 'run_dir=\"é ü\"'", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("run      \\xe9 \\xfc\n")
 
 
 def test_info_prints_what_hydra_knows_of_the_defaults(

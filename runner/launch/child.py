@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner.streams import make_printable
+
 GRACE_S = 7.0
 """How long a process that is asked to end may take for its checkpoint before it is ended."""
 
@@ -38,6 +40,7 @@ def run(surroundings: Surroundings, target: Callable[..., int], args: tuple[Any,
     os.chdir(surroundings.folder)
     os.environ.clear()
     os.environ.update(surroundings.variables)
+    make_printable()
     if surroundings.output is not None:
         _print_to(surroundings.output)
     faulthandler.enable(all_threads=False)  # a crash in C leaves its traceback in the output

@@ -11,7 +11,7 @@ from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.runs.sweep_directory import number_of
-from runner.tracking.console import leave
+from runner.streams import leave
 from runner.tracking.formatting import duration, number, short
 
 if TYPE_CHECKING:

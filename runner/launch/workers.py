@@ -31,6 +31,7 @@ from runner.parallel.place import QUIET, find_place
 from runner.processes import end_with_parent
 from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
+from runner.streams import make_printable
 from runner.training.execute import Execution, interrupted, take_part
 from runner.training.records import Judge
 from runner.training.signals import EXIT_CTRL_C, StopRequest, stop_signals
@@ -95,6 +96,7 @@ def _work(run: Path, trust: Trust, token: str, judge: Judge | None) -> None:
     """What each process does."""
     os.setsid()  # a terminal's Ctrl-C is for the process that hands it on
     end_with_parent()
+    make_printable()
     stop, requests = StopRequest(), _requests()
     with stop.listening(*requests):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, requests)

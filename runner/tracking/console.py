@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from runner.streams import leave
 from runner.tracking.activity import Activity
 from runner.tracking.formatting import duration, number, table
 
@@ -254,12 +255,6 @@ def _coloured(lines: Sequence[str], style: str) -> list[str]:
 
 def _is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def leave(stream: TextIO) -> None:
-    """Send what others print there, and what Python still flushes at its end, to nowhere: each would be an error."""
-    with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _count(epoch: int, epochs: int | None) -> str:

@@ -99,9 +99,9 @@ def execute(
         change()
         status, lost = read_status(run)
         job = None if attempt is None else _about(attempt, status)
+        console = Console(log_file=run.log_file)
         status.begin()
         status.write(run.status_file)
-        console = Console(log_file=run.log_file)
         if job:
             console.note(job)
         if lost:
