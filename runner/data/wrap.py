@@ -9,6 +9,7 @@ from runner.data.decode import resize, resize_mask
 from runner.data.files import report, stack
 from runner.data.source import Array, Facts, Progress, Samples, Size, Source, silent
 from runner.errors import UserError
+from runner.traces import place_of
 
 
 def as_source(thing: Any) -> Source:
@@ -88,7 +89,8 @@ def _read(dataset: Any, progress: Progress) -> list[tuple[Array, ...]]:
         except (MemoryError, UserError):
             raise
         except Exception as error:  # whatever the user's code raises
-            problems.append((_name(index), f"{type(error).__name__}: {error}"))
+            place = place_of(error)
+            problems.append((_name(index), f"{type(error).__name__}: {error}{f' ({place})' if place else ''}"))
         progress(index + 1, count)
     report(problems, count)
     return samples

@@ -1,5 +1,7 @@
 """The one way to train: execute a run directory, from wherever it stands to its end."""
 
+import errno
+import os
 import signal
 import socket
 import time
@@ -7,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -193,14 +196,27 @@ def train_here(execution: Execution) -> int:
     except torch.OutOfMemoryError as error:
         status.end("failed", str(out_of_memory(run, error)))
         console.error(status.error or "")
-    except OSError as error:
-        status.end("failed", f"{type(error).__name__}: {error}")
-        console.error(f"{run.path} could not be written or read: {error}\n  what was saved before is whole")
     except (Exception, SystemExit) as error:  # a user's code may call sys.exit
         mistake = not_deterministic(error)
         status.end("failed", str(mistake) if mistake else f"{type(error).__name__}: {error}")
-        console.error(str(mistake) if mistake else traceback.format_exc())
+        if _is_of_disk(error, run):
+            console.error(f"{run.path} could not be written or read: {error}\n  what was saved before is whole")
+        else:
+            console.error(str(mistake) if mistake else traceback.format_exc())
     return 1
+
+
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""What a disk refuses, whoever asks for it."""
+
+
+def _is_of_disk(error: BaseException, run: RunDirectory) -> bool:
+    """Whether an exception is about the files of a run, and not about what a user's code has opened."""
+    if not isinstance(error, OSError):
+        return False
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    folder = run.path.resolve()
+    return error.errno in _OF_DISKS or any(Path(name).resolve().is_relative_to(folder) for name in names)
 
 
 def interrupted(execution: Execution) -> None:

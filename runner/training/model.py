@@ -1,17 +1,13 @@
 """The model of a run: built, adapted, initialised, on its device, and tried out on two samples."""
 
-import os
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-import runner
 from runner.build import build
 from runner.config.schema import RunConfig
 from runner.config.sections.adapt import Auxiliary
@@ -25,6 +21,7 @@ from runner.models.adapt.outputs import HEADS, add_outputs, outputs_of
 from runner.models.adapt.weights import freeze
 from runner.models.initialise import initialise
 from runner.models.lazy import materialise
+from runner.traces import place_of
 from runner.training.averaging import MovingAverage
 from runner.training.deterministic import not_deterministic
 from runner.training.devices import Device
@@ -160,8 +157,7 @@ def _explained(choices: Mapping[str, Any], inputs: Sequence[Tensor]) -> Iterator
 
 
 def _told(error: Exception) -> str:
-    """What an exception says, in a line, and the last line of code that is neither torch's nor ours on its way."""
+    """What an exception says, in a line, and where it comes from."""
     said = str(error).strip().partition("\n")[0] or type(error).__name__
-    ours = tuple(f"{Path(module.__file__).parent}{os.sep}" for module in (torch, runner) if module.__file__)
-    theirs = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
-    return f"{said} ({theirs[-1].filename}, line {theirs[-1].lineno}, in {theirs[-1].name})" if theirs else said
+    place = place_of(error)
+    return f"{said} ({place})" if place else said

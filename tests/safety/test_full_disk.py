@@ -129,3 +129,33 @@ def test_a_change_that_cannot_be_written_changes_nothing(small_disk: Path) -> No
     assert "cannot be executed: [Errno 28] No space left on device" in text
     (small_disk / "filler").unlink()
     assert contents(small_disk / "run") | {"lock": ""} == was | {"lock": ""}
+
+
+def train_and_open(missing: str) -> int:
+    """Train a model that opens a file which is not there at its sixth step."""
+    from runner.training.gradient import EagerGradient
+
+    before(EagerGradient, "add", lambda: open(missing).close(), 6)
+    return train()
+
+
+def test_a_file_that_the_users_code_misses_is_no_fault_of_the_run_directory(home: Path) -> None:
+    code, text = done(home, train_and_open, "/nowhere/late.txt")
+    assert code == 1
+    assert "could not be written or read" not in text
+    assert "Traceback" in text
+    assert "test_full_disk.py" in text, "where it was opened"
+    assert (
+        status_of(home / "run").error
+        == f"FileNotFoundError: [Errno {errno.ENOENT}] No such file or directory: '/nowhere/late.txt'"
+    )
+
+
+def test_a_file_of_the_run_that_is_missing_is_told_without_a_traceback(home: Path) -> None:
+    code, text = done(home, train_and_open, "run/late.txt")
+    assert code == 1
+    assert (
+        "run could not be written or read: [Errno 2] No such file or directory: 'run/late.txt'\n"
+        "  what was saved before is whole\n"
+    ) in text
+    assert "Traceback" not in text
