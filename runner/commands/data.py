@@ -33,12 +33,13 @@ def main(args: Sequence[str]) -> int:
     places.trust(everything=True).make_importable()
 
     from runner.config.schema import RunConfig
+    from runner.runs.files import plain_record
     from runner.training.survey import survey
 
     config = RunConfig.model_validate(composed.config)
     picture = output or Path(config.output_root) / f"data-{composed.choices['data']}.png"
     found = survey(config, picture, is_silent=as_json)
-    print(json.dumps(found.record(), indent=2) if as_json else found.text())
+    print(json.dumps(plain_record(found.record()), indent=2) if as_json else found.text())
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.commands.arguments import add_trust, trust_from
 from runner.runs.directory import RunDirectory
+from runner.runs.files import plain_record
 
 
 def main(args: Sequence[str]) -> int:
@@ -28,7 +29,7 @@ def main(args: Sequence[str]) -> int:
     figures, samples, epoch = evaluate_run(run, options.split, options.checkpoint, trust_from(options), console)
     if options.json:
         record = {"run": str(run.path), "split": options.split, "checkpoint": options.checkpoint, "epoch": epoch}
-        print(json.dumps({**record, "samples": samples, "metrics": figures}, indent=2))
+        print(json.dumps(plain_record({**record, "samples": samples, "metrics": figures}), indent=2))
     else:
         title = f"{options.checkpoint} checkpoint (epoch {epoch}) on {samples:,} {options.split} samples"
         console.summary(title, {options.split: figures}, [("run", str(run.path))])

@@ -10,7 +10,8 @@ from runner.report.comparison import Comparison, Group, Mean, Row
 from runner.report.layout import within
 from runner.report.ls import cell
 from runner.report.pair import Difference
-from runner.report.values import first_line, plain_record, short, shown
+from runner.report.values import first_line, short, shown
+from runner.runs.files import plain_record
 from runner.tracking.formatting import duration, number
 
 _LONGEST = 32  # characters of a setting in a table

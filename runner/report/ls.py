@@ -14,8 +14,9 @@ from runner.report.facts import FIELDS, Facts, known_to_none
 from runner.report.layout import fits
 from runner.report.queued import state_of, told
 from runner.report.runs import Entry, Found, FoundSweep
-from runner.report.values import plain_record, shown
+from runner.report.values import shown
 from runner.report.where import no_such_name
+from runner.runs.files import plain_record
 from runner.tracking.formatting import duration, number
 from runner.tracking.formatting import table as aligned
 

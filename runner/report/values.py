@@ -1,8 +1,6 @@
-"""Values as text, and as what JSON knows."""
+"""Values as text."""
 
 import json
-import math
-from collections.abc import Mapping
 from typing import Any
 
 
@@ -30,18 +28,3 @@ def short(text: str, most: int) -> str:
         return text
     left = (most - 1) // 2
     return f"{text[:left]}…{text[len(text) - (most - 1 - left) :]}"
-
-
-def plain_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with None for numbers that JSON does not know: NaN and the infinite ones."""
-    return {str(key): _plain(value) for key, value in record.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return plain_record(value)
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value

@@ -1,7 +1,9 @@
 """Writing a file so that a reader, or the next process, never sees half of it."""
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,5 +41,20 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Any, durable: bool = True) -> None:
-    """Write ``value`` as readable JSON, atomically."""
-    write_atomic(path, (json.dumps(value, indent=2, default=str) + "\n").encode(), durable)
+    """Write ``value`` as readable JSON, atomically; numbers that JSON does not know as null."""
+    write_atomic(path, (json.dumps(_plain(value), indent=2, default=str) + "\n").encode(), durable)
+
+
+def plain_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with None for numbers that JSON does not know: NaN and the infinite ones."""
+    return {str(key): _plain(value) for key, value in record.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return plain_record(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value

@@ -1,6 +1,7 @@
 """Where a run stands: one small JSON file that is replaced as a whole."""
 
 import json
+import math
 import os
 import socket
 from dataclasses import asdict, dataclass, field
@@ -77,9 +78,10 @@ class Status:
         """
         try:
             status = cls(**json.loads(path.read_text()))
+            status.metrics = {name: math.nan if value is None else value for name, value in status.metrics.items()}
             if not all(isinstance(getattr(status, name), int | float) for name in _COUNTS):
                 raise TypeError("a count is no number")
-        except (FileNotFoundError, ValueError, TypeError) as error:
+        except (FileNotFoundError, ValueError, TypeError, AttributeError) as error:
             problem = "is not there" if isinstance(error, FileNotFoundError) else "is damaged"
             raise UserError(
                 f"{path} {problem}: the state of the run is not known",

@@ -25,6 +25,7 @@ from runner.training.pictures import Pictures
 from runner.training.progress import Plan, Progress, Results
 from runner.training.records import Judge, of_processes
 from runner.training.scores import Scores
+from runner.typed import typed
 
 FORMAT = 4
 """Version of the checkpoint's layout."""
@@ -193,10 +194,17 @@ class Recorder:
             results,
             [
                 ("run", str(self.run.path)),
-                *([("curves", f"tensorboard --logdir {self.run.tensorboard}")] if board is not None else []),
-                ("again", f"runner eval {self.run.path}"),
+                *([("curves", typed("tensorboard", "--logdir", self.run.tensorboard))] if board is not None else []),
+                ("again", self._evaluation(name)),
             ],
         )
+
+    def _evaluation(self, name: str) -> str:
+        """The command that evaluates the checkpoint that counts, on the test split where there is one."""
+        there = {"test": self.parts.splits.test, "val": self.parts.splits.val, "train": self.parts.splits.train}
+        split = next(split for split, batches in there.items() if batches is not None)
+        checkpoint = () if name == "best" else ("--checkpoint", name)
+        return typed("runner", "eval", self.run.path, *checkpoint, *(() if split == "test" else ("--split", split)))
 
     def _write_status(self) -> None:
         """Note how far the run is. Not flushed: after a power cut the status is made anew from the checkpoints."""

@@ -1,6 +1,7 @@
 """What commands print, typed in the folder of the test without a process of their own."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +75,30 @@ def test_why_a_run_failed_goes_to_the_standard_error_and_the_log(
     assert first.startswith(("the loss of step", "a weight is no longer finite"))
     assert first not in out
     assert first in Path("run/train.log").read_text()
+
+
+NAN_NET = """import torch
+class Net(torch.nn.Linear):
+    def forward(self, images):
+        outputs = super().forward(images.flatten(1))
+        return outputs if self.training else outputs * torch.nan
+"""
+
+
+@pytest.mark.parametrize(
+    "typed", [["monitor=val/loss", "model=own"], ["data.split.test=0"]], ids=["no best", "no test"]
+)
+def test_the_command_that_is_printed_at_the_end_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "own.yaml").write_text("_target_: nan_net.Net\nin_features: 64\nout_features: 10\n")
+    (tmp_path / "nan_net.py").write_text(NAN_NET)
+    tiny = [text for text in TINY if "model" not in text or len(typed) == 1]
+    assert main(["train", "run_dir=my run", *tiny, *typed]) == 0
+    again = capsys.readouterr().out.splitlines()[-1]
+    label, runner, *words = shlex.split(again)
+    assert (label, runner, words[:2]) == ("again", "runner", ["eval", "my run"])
+    assert main(words) == 0
+    assert main([*words, "--json"]) == 0

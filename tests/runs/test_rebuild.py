@@ -1,6 +1,7 @@
 """A run whose status.json was lost."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,18 @@ def test_a_good_status_is_what_the_file_says(run: RunDirectory) -> None:
     Status(state="failed", epoch=2).write(run.status_file)
     status, lost = read_status(run)
     assert (status, lost) == (Status.read(run.status_file), None)
+
+
+def test_a_status_with_figures_that_are_no_numbers_is_json_and_comes_back(run: RunDirectory) -> None:
+    Status(best=math.inf, metrics={"val/loss": math.nan, "val/accuracy": 0.5}).write(run.status_file)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    json.loads(run.status_file.read_text(), parse_constant=refuse)
+    status = Status.read(run.status_file)
+    assert math.isnan(status.metrics["val/loss"])
+    assert (status.metrics["val/accuracy"], status.best) == (0.5, None)
 
 
 @pytest.mark.parametrize("content", [None, "", '{"state": "run', "[1]", '{"epoch": "two"}'])
