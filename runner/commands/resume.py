@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ABOUT = "Go on with a run from its newest checkpoint, as if it had never stopped; or with what is left of a sweep."
 CHANGES = """what may change on the way:
-  epochs=N                       more epochs than planned, or fewer
+  epochs=N                       more epochs than planned, or fewer, but for those that are trained
   device.*                       another device, precision or number of threads; device=cuda is device.kind=cuda;
                                  more processes or fewer: device=ddp device.processes=4
   data.workers, checkpoint.*     and other settings of speed, saving and tracking

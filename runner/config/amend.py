@@ -17,7 +17,8 @@ from runner.config.sections.optimization import OPEN_ENDED
 from runner.errors import UserError, UserErrors
 from runner.runs.directory import RunDirectory
 from runner.runs.files import write_atomic
-from runner.runs.status import now
+from runner.runs.rebuild import read_status
+from runner.runs.status import Status, now
 
 FREE = (
     "epochs",
@@ -67,11 +68,12 @@ def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
     config = run.config()
     origin = Origin(Places((shipped_conf(),), ()), run.choices(), {text.partition("=")[0]: text for text in overrides})
     changed, errors = copy.deepcopy(config), []
+    begun = _begun(read_status(run)[0])
     for text in overrides:
         key, _, value = text.partition("=")
         if key == "device":
             key = "device.parallel" if value in ("ddp", "fsdp") else "device.kind"
-        problem = _refusal(config, key, text, origin)
+        problem = _refusal(config, key, text, origin, begun)
         if problem:
             errors.append(problem)
         else:
@@ -85,7 +87,12 @@ def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
     return changed
 
 
-def _refusal(config: dict[str, Any], key: str, text: str, origin: Origin) -> UserError | None:
+def _begun(status: Status) -> int:
+    """How many epochs were trained, or begun: one that has begun is always brought to its end."""
+    return status.epoch + (status.epoch_seconds > 0)
+
+
+def _refusal(config: dict[str, Any], key: str, text: str, origin: Origin, begun: int) -> UserError | None:
     if not _is_readable(text):
         return UserError(f"{text} cannot be read", expected="key=value")
     node: Any = config
@@ -105,6 +112,13 @@ def _refusal(config: dict[str, Any], key: str, text: str, origin: Origin) -> Use
             f"{text} would change the past: the rates of scheduler={origin.choice('scheduler')} so far were on the way "
             f"to epochs={node}, and would jump",
             expected="a scheduler that does not depend on the epochs planned",
+            fix="runner train starts a new run with it",
+        )
+    asked = yaml_text.load(text.partition("=")[2])
+    if key == "epochs" and isinstance(asked, int) and 0 < asked < begun:
+        return UserError(
+            f"{text} would change the past: epoch {begun} is trained, or has begun",
+            expected=f"epochs={begun} or more",
             fix="runner train starts a new run with it",
         )
     return None

@@ -10,6 +10,7 @@ import yaml
 from runner.config.amend import FREE, amend
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
+from runner.runs.status import Status
 
 NewRun = Callable[..., RunDirectory]
 
@@ -111,6 +112,17 @@ def test_they_are_welcome_where_it_did_not(new_run: NewRun, schedule: str) -> No
     run = new_run(f"scheduler={schedule}")
     amend(run, ["epochs=20"], accept)
     assert run.config()["epochs"] == 20
+
+
+@pytest.mark.parametrize("status", [Status(epoch=3), Status(epoch=2, epoch_seconds=0.1)], ids=["trained", "begun"])
+def test_fewer_epochs_than_were_trained_are_refused(run: RunDirectory, status: Status) -> None:
+    status.write(run.status_file)
+    told = refused(run, "epochs=2")
+    assert told.startswith(
+        "epochs=2 would change the past: epoch 3 is trained, or has begun\n  expected: epochs=3 or more"
+    )
+    amend(run, ["epochs=3"], accept)
+    assert run.config()["epochs"] == 3
 
 
 @pytest.mark.parametrize(
