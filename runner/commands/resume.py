@@ -10,6 +10,7 @@ from runner.launch.together import as_one, require_one
 from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
 from runner.runs.sweep_directory import SweepDirectory
+from runner.typed import typed
 
 if TYPE_CHECKING:
     from runner.parallel.meeting import Meeting
@@ -51,9 +52,8 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
     if options.overrides:
         amended(run, options.overrides)  # what is refused is refused at once, and nothing is touched
     elif read_status(run)[0].state == "completed":
-        print(
-            f"{run.path} is complete: nothing is left to train\n  fix:      runner resume {run.path} epochs=N for more"
-        )
+        more = typed("runner", "resume", run.path, "epochs=N")
+        print(f"{run.path} is complete: nothing is left to train\n  fix:      {more} for more")
         return 0
     from runner.launch.single import execute_here, processes_for
     from runner.training.signals import StopRequest, stop_signals

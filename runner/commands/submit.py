@@ -9,6 +9,7 @@ from runner.commands.arguments import add_trust, trust_from
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 from runner.runs.sweep_directory import SweepDirectory
+from runner.typed import typed
 
 if TYPE_CHECKING:
     from runner.launch.slurm.single import NewRun, OldRun
@@ -52,7 +53,7 @@ def _again(args: Sequence[str]) -> int:
     options = parser.parse_intermixed_args(args)
     if SweepDirectory.is_one(options.dir):
         raise UserError(
-            f"{options.dir} is a sweep, and runner submit sends one run", fix=f"runner resume {options.dir}"
+            f"{options.dir} is a sweep, and runner submit sends one run", fix=typed("runner", "resume", options.dir)
         )
     run = RunDirectory.open(options.dir)
 
@@ -77,5 +78,5 @@ def _submit(work: "NewRun | OldRun", dry_run: bool) -> int:
         from runner.launch.slurm.wait import wait_for_run
 
         return wait_for_run(run)
-    print(f"follow   runner logs {run.path} -f")
+    print(f"follow   {typed('runner', 'logs', run.path, '-f')}")
     return 0

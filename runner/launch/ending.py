@@ -9,6 +9,7 @@ from runner.runs.rebuild import read_status
 from runner.runs.sweep_directory import SweepDirectory
 from runner.tracking.formatting import counted
 from runner.training.signals import StopRequest
+from runner.typed import typed
 
 
 def conclude(made: SweepDirectory, stop: StopRequest) -> int:
@@ -19,10 +20,10 @@ def conclude(made: SweepDirectory, stop: StopRequest) -> int:
         print(f"\n{comparing.text(compare(given([made.path], 'runner compare')), terminal_width())}")
     failed, over = states.count("failed"), sum(state in OVER for state in states)
     if stop.requested:
-        print(f"\nstopped: {over} of {counted(planned)} are complete; to go on: runner resume {made.path}")
+        print(f"\nstopped: {over} of {counted(planned)} are complete; to go on: {typed('runner', 'resume', made.path)}")
         return stop.exit_code
     if failed:
-        print(f"\nfailed: {failed} of {counted(planned)}; to try them again: runner resume {made.path}")
+        print(f"\nfailed: {failed} of {counted(planned)}; to try them again: {typed('runner', 'resume', made.path)}")
         return 1
-    print(f"\nsweep    {made.path}\nreport   runner report {made.path}")
+    print(f"\nsweep    {made.path}\nreport   {typed('runner', 'report', made.path)}")
     return 0

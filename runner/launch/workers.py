@@ -36,6 +36,7 @@ from runner.training.execute import Execution, interrupted, take_part
 from runner.training.records import Judge
 from runner.training.signals import EXIT_CTRL_C, StopRequest, stop_signals
 from runner.trust import Trust
+from runner.typed import typed
 
 _LEAVE_WITHIN_S = 20.0
 """How long the others may take to leave when one has died; what they wait for may never come."""
@@ -82,7 +83,7 @@ def supervise(execution: Execution, number: int) -> int:
     execution.status = status = Status.read(run.status_file)
     if watch.is_out_of_patience:
         status.end("interrupted", "killed at a third Ctrl-C")
-        console.warn(f"killed; to go on from the last checkpoint: runner resume {run.path}")
+        console.warn(f"killed; to go on from the last checkpoint: {typed('runner', 'resume', run.path)}")
         return EXIT_CTRL_C
     if status.state == "running" or watch.was_killed:
         status.end("failed", told.strip().rpartition("\n")[2] if "Traceback" in told else told)

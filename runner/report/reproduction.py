@@ -11,6 +11,7 @@ from runner.runs.directory import RunDirectory
 from runner.runs.provenance import differences
 from runner.runs.status import Status
 from runner.runs.store import load_checkpoint
+from runner.typed import typed
 
 _OF_TIME = {"seconds"}
 
@@ -24,7 +25,7 @@ def require_complete(run: RunDirectory) -> None:
     state = Status.read(run.status_file).state
     if state != "completed":
         raise UserError(
-            f"{run.path} is {state}: only a complete run can be reproduced", fix=f"runner resume {run.path}"
+            f"{run.path} is {state}: only a complete run can be reproduced", fix=typed("runner", "resume", run.path)
         )
 
 

@@ -15,6 +15,7 @@ from runner.errors import UserError
 from runner.runs import provenance as provenance_of
 from runner.runs.files import sync_folder, write_json
 from runner.runs.status import Status
+from runner.typed import typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ def _rename_to_free(draft: Path, wanted: Path, exactly: bool) -> Path:
             if exactly:
                 raise UserError(
                     f"run_dir={wanted} exists already",
-                    fix=f"runner resume {wanted}, or another run_dir",
+                    fix=f"{typed('runner', 'resume', wanted)}, or another run_dir",
                 ) from error
         number += 1
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.errors import UserError
 from runner.runs.files import write_json
+from runner.typed import typed
 
 _DTYPES = ("uint8", "uint16", "int64", "float32")
 
@@ -65,11 +66,12 @@ class Signature:
             raise UserError(
                 f"{path.parent} has no {path.name}, which says what its model takes and gives",
                 expected="a run that has been trained",
-                fix=f"runner resume {path.parent} writes it as the run goes on",
+                fix=f"{typed('runner', 'resume', path.parent)} writes it as the run goes on",
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path} is damaged: {error}", fix=f"delete it; runner reproduce {path.parent} trains the run anew"
+                f"{path} is damaged: {error}",
+                fix=f"delete it; {typed('runner', 'reproduce', path.parent)} trains the run anew",
             ) from None
 
     @classmethod

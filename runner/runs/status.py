@@ -12,6 +12,7 @@ from typing import Literal
 from runner.errors import UserError
 from runner.runs.direction import Direction
 from runner.runs.files import write_json
+from runner.typed import typed
 
 State = Literal["created", "running", "completed", "failed", "interrupted", "pruned"]
 
@@ -83,9 +84,10 @@ class Status:
                 raise TypeError("a count is no number")
         except (FileNotFoundError, ValueError, TypeError, AttributeError) as error:
             problem = "is not there" if isinstance(error, FileNotFoundError) else "is damaged"
+            again = typed("runner", "resume", path.parent)
             raise UserError(
                 f"{path} {problem}: the state of the run is not known",
-                fix=f"runner resume {path.parent}, which goes on from its checkpoints and writes the file anew",
+                fix=f"{again}, which goes on from its checkpoints and writes the file anew",
             ) from error
         return status
 

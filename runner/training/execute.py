@@ -30,6 +30,7 @@ from runner.training.records import Judge
 from runner.training.session import open_session
 from runner.training.signals import EXIT_CTRL_C, SharedStop, StopNow, StopRequest, stop_signals
 from runner.trust import Trust
+from runner.typed import typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def train_here(execution: Execution) -> int:
         console.error(error.told)
     except KeyboardInterrupt:
         status.end("interrupted", "left at once, at a second Ctrl-C")
-        console.warn(f"left at once; to go on from the last checkpoint: runner resume {run.path}")
+        console.warn(f"left at once; to go on from the last checkpoint: {typed('runner', 'resume', run.path)}")
         return EXIT_CTRL_C
     except UserError as error:
         status.end("failed", str(error))
@@ -226,7 +227,7 @@ def interrupted(execution: Execution) -> None:
     if execution.lock is None:
         return execution.console.note("stopped")
     where = f"after step {status.step:,}, saved" if status.step else "before the first step"
-    execution.console.note(f"stopped {where}; to go on: runner resume {execution.run.path}")
+    execution.console.note(f"stopped {where}; to go on: {typed('runner', 'resume', execution.run.path)}")
 
 
 def _train(execution: Execution) -> int:

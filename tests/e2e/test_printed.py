@@ -1,6 +1,7 @@
 """What commands print, typed in the folder of the test without a process of their own."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from terminal import Trained
 
+from runner import cli
 from runner.cli import main
 
 TINY = ["data.batch_size=600", "epochs=1", "model.hidden=[4]", "tracking.graph=false", "training.test=false"]
@@ -75,6 +77,25 @@ def test_why_a_run_failed_goes_to_the_standard_error_and_the_log(
     assert first.startswith(("the loss of step", "a weight is no longer finite"))
     assert first not in out
     assert first in Path("run/train.log").read_text()
+
+
+def test_commands_are_printed_with_the_quotes_that_a_shell_needs(
+    train: Callable[..., Trained], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("run_dir='it is, é'", *TINY)
+    assert "curves  tensorboard --logdir 'it is, é/tensorboard'\n" in capsys.readouterr().out
+    assert main(["resume", "it is, é"]) == 0
+    assert "  fix:      runner resume 'it is, é' epochs=N for more\n" in capsys.readouterr().out
+    assert main(["train", "run_dir='it is, é'", *TINY]) == 2
+    assert "  fix:      runner resume 'it is, é', or another run_dir\n" in capsys.readouterr().err
+
+
+def test_no_folder_is_printed_in_a_command_without_those_quotes() -> None:
+    bare = re.compile(r"(runner [a-z]+|tensorboard --logdir) \{[\w.]*(path|parent|run|wanted|directory|tensorboard)\}")
+    sources = {file.name: file.read_text() for file in Path(cli.__file__).parent.rglob("*.py")}
+    assert bare.search('f"runner resume {run.path}"')
+    assert len(sources) > 100
+    assert [name for name, text in sources.items() if bare.search(text)] == []
 
 
 NAN_NET = """import torch

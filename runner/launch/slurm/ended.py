@@ -19,6 +19,7 @@ from runner.runs.directory import RunDirectory
 from runner.runs.lock import RunLock
 from runner.runs.rebuild import read_status
 from runner.training.signals import EXIT_INTERRUPTED, stop_signals
+from runner.typed import typed
 
 _OUT_OF_MEMORY = ("oom_kill", "oom-kill", "out of memory", "memory limit")
 """What Slurm writes when it has killed a process for its memory; the exit code alone does not tell."""
@@ -66,7 +67,7 @@ def queue_again(requeues: int, run: Path | None) -> Iterator[str]:
     if attempt is None:
         yield "not queued again: this is no job"
         return
-    on = f"; to go on: runner submit {run}" if run is not None else ""
+    on = f"; to go on: {typed('runner', 'submit', run)}" if run is not None else ""
     if attempt.number >= requeues:
         yield f"not queued again: it was {attempt.number} times already, as often as launcher.requeues says{on}"
         return

@@ -19,6 +19,7 @@ from runner.runs.files import write_atomic
 from runner.runs.rebuild import read_status
 from runner.runs.status import now
 from runner.runs.sweep_directory import SweepDirectory
+from runner.typed import typed
 
 _OVER = ("completed", "pruned")
 _USUAL_MOST = 1001  # tasks of an array, unless the cluster says otherwise
@@ -49,7 +50,8 @@ def submit_run(run: RunDirectory, settings: SlurmLauncher, task: Task) -> Job:
     if waiting:
         (state,) = waiting.values()
         raise UserError(
-            f"{run.path} is in the queue already: job {state.name} is {state.told()}", fix=f"runner cancel {run.path}"
+            f"{run.path} is in the queue already: job {state.name} is {state.told()}",
+            fix=typed("runner", "cancel", run.path),
         )
     return _submit(run.path, script_of_run(run.path, run.config(), settings, task), None)
 

@@ -21,6 +21,7 @@ from runner.runs.sweep_directory import SweepDirectory
 from runner.tracking.formatting import counted
 from runner.training.signals import StopRequest
 from runner.trust import Trust
+from runner.typed import typed
 
 
 def launch(made: SweepDirectory, settings: SlurmLauncher, trust: Trust, numbers: Collection[int]) -> int:
@@ -93,7 +94,7 @@ def _submit(made: SweepDirectory, settings: SlurmLauncher, trust: Trust, numbers
 def wait_or_leave(made: SweepDirectory, settings: SlurmLauncher) -> int:
     """Wait for the jobs of a sweep if the settings say so; the exit code."""
     if not settings.wait:
-        print(f"follow   runner ls {made.path}, runner logs {made.path} -f")
+        print(f"follow   {typed('runner', 'ls', made.path)}, {typed('runner', 'logs', made.path, '-f')}")
         return 0
     record = made.record()
     unfinished = wait_for_sweep(made, SweepView(record.planned, record.keys))

@@ -17,6 +17,7 @@ from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.runs.sweep_directory import SweepDirectory
 from runner.training.signals import EXIT_INTERRUPTED
+from runner.typed import typed
 
 _LOOK_EVERY_S = 1.0
 
@@ -97,7 +98,8 @@ class _Shown:
 
 
 def _leave(directory: Path) -> None:
-    print(f"\nthe jobs go on; runner ls {directory} shows them, runner cancel {directory} ends them", file=sys.stderr)
+    shows, ends = (typed("runner", command, directory) for command in ("ls", "cancel"))
+    print(f"\nthe jobs go on; {shows} shows them, {ends} ends them", file=sys.stderr)
 
 
 def _settled(watch: Watch, run: RunDirectory) -> Status:

@@ -31,6 +31,7 @@ from runner.runs.status import now
 from runner.runs.sweep_directory import SweepDirectory
 from runner.training.signals import StopRequest, stop_signals
 from runner.trust import Trust
+from runner.typed import typed
 
 _LOOK_EVERY_S = 0.5
 
@@ -52,7 +53,9 @@ def work(made: SweepDirectory, trust: Trust, variables: Mapping[str, str] = os.e
     """
     attempt, number = this_attempt(variables), variables.get("SLURM_ARRAY_TASK_ID")
     if attempt is None or number is None:
-        raise UserError("runner work is done by the tasks of an array", fix=f"runner resume {made.path} submits them")
+        raise UserError(
+            "runner work is done by the tasks of an array", fix=f"{typed('runner', 'resume', made.path)} submits them"
+        )
     stop, folder = StopRequest(), made.path / "workers" / number
     folder.mkdir(parents=True, exist_ok=True)
     with stop.listening(*stop_signals()), RunLock(folder, attempt) as lock:
