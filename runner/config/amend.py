@@ -52,7 +52,7 @@ def amend(run: RunDirectory, overrides: Sequence[str], accept: Callable[[Mapping
     """
     changed = amended(run, overrides)
     accept(changed)
-    record = yaml_text.load(run.overrides_file.read_text())
+    record = run.overrides()
     record.setdefault("resumed", []).append({"at": now(), "with": list(overrides)})
     write_atomic(run.overrides_file, yaml_text.dump(record).encode())
     write_atomic(run.config_file, yaml_text.dump(changed).encode())

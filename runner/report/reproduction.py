@@ -1,11 +1,9 @@
 """Comparing a run with its repetition."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
-from runner import yaml_text
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 from runner.runs.provenance import differences
@@ -99,7 +97,7 @@ def _is_same(one: Any, other: Any) -> bool:
 
 def _changes(run: RunDirectory) -> list[str]:
     """What was changed when the old run was resumed: the new one had it from its beginning."""
-    record = yaml_text.load(run.overrides_file.read_text())
+    record = run.overrides()
     return [
         f"the old run was resumed with {' '.join(resumed['with'])}, which the new one had from its start"
         for resumed in record.get("resumed", [])
@@ -112,5 +110,5 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _execution(run: RunDirectory) -> dict[str, Any]:
-    last: dict[str, Any] = json.loads(run.provenance_file.read_text())["executions"][-1]
+    last: dict[str, Any] = run.provenance()["executions"][-1]
     return last

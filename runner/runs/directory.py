@@ -1,6 +1,5 @@
 """A run directory: made whole or not at all, and everything that a run needs is in it."""
 
-import json
 import os
 import secrets
 import shutil
@@ -13,7 +12,7 @@ from typing import Any
 from runner import yaml_text
 from runner.errors import UserError
 from runner.runs import provenance as provenance_of
-from runner.runs.files import sync_folder, write_json
+from runner.runs.files import read_mapping, sync_folder, write_json
 from runner.runs.status import Status
 from runner.typed import typed
 
@@ -100,10 +99,20 @@ class RunDirectory:
         )
 
     def config(self) -> dict[str, Any]:
-        """The frozen configuration, as plain values."""
-        loaded = yaml_text.load(self.config_file.read_text(encoding="utf-8"))
-        assert isinstance(loaded, dict)
-        return loaded
+        """The frozen configuration, as plain values.
+
+        Raises:
+            UserError: If the file is damaged; likewise for the other files that are read here.
+        """
+        return read_mapping(self.config_file, yaml_text.load)
+
+    def overrides(self) -> dict[str, Any]:
+        """What was typed, when the run was made and when it was resumed, and the choices."""
+        return read_mapping(self.overrides_file, yaml_text.load, typed=list, choices=dict)
+
+    def provenance(self) -> dict[str, Any]:
+        """How the run came about."""
+        return provenance_of.read(self.provenance_file)
 
     def remove_leftovers(self) -> None:
         """Remove what a killed process left half-written beside its files."""
@@ -112,13 +121,11 @@ class RunDirectory:
 
     def choices(self) -> dict[str, Any]:
         """The option chosen in each configuration group, by group; a list where options combine."""
-        loaded = yaml_text.load(self.overrides_file.read_text(encoding="utf-8"))
-        return dict(loaded["choices"])
+        return dict(self.overrides()["choices"])
 
     def values(self) -> dict[str, str]:
         """What was typed for the run, by key and without the signs of adding: ``{"optimizer.lr": "0.1"}``."""
-        loaded = yaml_text.load(self.overrides_file.read_text(encoding="utf-8"))
-        split = (text.partition("=") for text in loaded["typed"])
+        split = (text.partition("=") for text in self.overrides()["typed"])
         return {key.lstrip("+~"): value for key, _, value in split}
 
 
@@ -201,8 +208,7 @@ def from_here(path: Path) -> Path:
 
 def again(old: RunDirectory, command: Sequence[str]) -> RunDirectory:
     """A new run directory beside ``old`` with the same frozen configuration."""
-    record = yaml_text.load(old.overrides_file.read_text(encoding="utf-8"))
-    weights = json.loads(old.provenance_file.read_text(encoding="utf-8")).get("weights")
+    record, weights = old.overrides(), old.provenance().get("weights")
     return create(
         from_here(old.path.resolve().with_name(f"{old.path.resolve().name}-again")),
         old.config(),

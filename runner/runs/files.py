@@ -3,9 +3,13 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
+
+from runner.errors import UserError
 
 
 def write_atomic(path: Path, content: bytes, durable: bool = True) -> None:
@@ -43,6 +47,33 @@ def sync_folder(folder: Path) -> None:
 def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Write ``value`` as readable JSON, atomically; numbers that JSON does not know as null."""
     write_atomic(path, (json.dumps(_plain(value), indent=2, default=str) + "\n").encode(), durable)
+
+
+def read_mapping(path: Path, parse: Callable[[str], Any], **needed: type) -> dict[str, Any]:
+    """The mapping in a file of a run directory.
+
+    Args:
+        path: The file.
+        parse: What reads its text.
+        **needed: Keys that it must have, with the type of each.
+
+    Raises:
+        UserError: If the file is gone or damaged.
+    """
+    try:
+        found = parse(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it is no mapping")
+        for key, kind in needed.items():
+            if not isinstance(found.get(key), kind):
+                raise ValueError(f"it has no {key}")
+    except FileNotFoundError:
+        problem = "is not there"
+    except (ValueError, yaml.YAMLError) as error:
+        problem = f"is damaged: {' '.join(str(error).split())}"
+    else:
+        return found
+    raise UserError(f"{path} {problem}", expected="the file as runner has written it", fix="put back a copy of it")
 
 
 def plain_record(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import UserError
-from runner.runs.files import write_json
+from runner.runs.files import read_mapping, write_json
 from runner.runs.git import git
 from runner.runs.status import now
 
@@ -74,6 +74,15 @@ def surroundings(project: Path | None, folders: Sequence[Path] = ()) -> dict[str
     }
 
 
+def read(path: Path) -> dict[str, Any]:
+    """What ``provenance.json`` says.
+
+    Raises:
+        UserError: If the file is gone or damaged.
+    """
+    return read_mapping(path, json.loads, executions=list)
+
+
 def note_execution(path: Path, facts: Mapping[str, Any]) -> list[str]:
     """Add an execution to ``provenance.json``; what differs from the one before it is told, a line each.
 
@@ -81,9 +90,9 @@ def note_execution(path: Path, facts: Mapping[str, Any]) -> list[str]:
         path: The file.
         facts: The surroundings, and what only an execution knows: device, threads, the data's fingerprint.
     """
-    record = json.loads(path.read_text())
+    record = read(path)
     facts = {"git": record.get("git"), **facts}
-    before = record["executions"][-1] if record["executions"] else {**facts, "git": record["git"]}
+    before = record["executions"][-1] if record["executions"] else {**facts, "git": record.get("git")}
     record["executions"].append({"started": now(), **facts})
     write_json(path, record)
     return differences(before, facts)

@@ -98,6 +98,7 @@ def execute(
     """
     trust.check(run.config(), run.path)
     frozen(run)
+    run.provenance()  # each file that is damaged is refused here, before anything is written
     attempt = this_attempt()
     with RunLock(run.path, attempt) as lock, stop.listening(*stop_signals(), signal.SIGINT):
         change()

@@ -1,6 +1,5 @@
 """The weights that a run starts from, where its configuration names a file of them."""
 
-import json
 from pathlib import Path
 
 from runner.config.sections.model import AnyModel
@@ -22,7 +21,7 @@ def start_from_file(run: RunDirectory, model: AnyModel, parts: Parts) -> str | N
     if model.weights is None:
         return None
     path = Path(model.weights).expanduser()
-    recorded = json.loads(run.provenance_file.read_text())["weights"]["sha256"]
+    recorded = run.provenance()["weights"]["sha256"]
     if digest_of(path) != recorded:
         raise UserError(
             f"model.weights={path} has changed since the run was made",

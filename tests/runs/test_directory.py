@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import yaml
 
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory, create, timestamped
+from runner.training.execute import execute
+from runner.training.signals import StopRequest
+from runner.trust import Trust
 
 
 def make(wanted: Path, seed: int = 0, exactly: bool = False) -> RunDirectory:
@@ -92,3 +96,48 @@ def test_a_folder_that_is_no_run_is_refused_with_the_run_inside_it(tmp_path: Pat
     with pytest.raises(UserError, match="is not a run directory") as refusal:
         RunDirectory.open(tmp_path)
     assert f"nearest:  {run.path}" in str(refusal.value)
+
+
+READING = {
+    "config.yaml": RunDirectory.config,
+    "overrides.yaml": RunDirectory.choices,
+    "provenance.json": RunDirectory.provenance,
+}
+
+
+@pytest.mark.parametrize("name", READING)
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is damaged: "),
+        (b"a: [", "is damaged: "),
+        (b"[1]", "is damaged: it is no mapping"),
+        (b"\xff", "is damaged: "),
+        (None, "is not there"),
+    ],
+    ids=["empty", "cut", "a list", "no text", "gone"],
+)
+def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, name: str, content: bytes | None, problem: str) -> None:
+    run = make(tmp_path / "run")
+    (run.path / name).unlink()
+    if content is not None:
+        (run.path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{run.path / name} {problem}") as refusal:
+        READING[name](run)
+    assert "put back a copy of it" in str(refusal.value)
+
+
+def test_a_record_without_what_was_typed_is_damaged(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    run.overrides_file.write_text("choices: {}\n")
+    with pytest.raises(UserError, match=r"overrides\.yaml is damaged: it has no typed"):
+        run.values()
+
+
+def test_provenance_that_is_damaged_keeps_a_run_from_being_executed(new_run: Callable[..., RunDirectory]) -> None:
+    run = new_run("epochs=1")
+    run.provenance_file.write_text("{")
+    status = run.status_file.read_text()
+    with pytest.raises(UserError, match=r"provenance\.json is damaged"):
+        execute(run, Trust(()), StopRequest())
+    assert run.status_file.read_text() == status
