@@ -47,7 +47,7 @@ def _output(words: list[str]) -> tuple[list[str], Path | None]:
     """What was typed without ``-o FILE``, and the file.
 
     Raises:
-        UserError: If the file is not named, is no PNG, or its folder is not there.
+        UserError: If the file is not named, is a folder or no PNG, or its folder is not there.
     """
     from runner.errors import UserError
 
@@ -58,6 +58,8 @@ def _output(words: list[str]) -> tuple[list[str], Path | None]:
     if at + 1 == len(words):
         raise UserError(f"runner data: {words[at]} needs a file", fix="-o samples.png")
     path = Path(words[at + 1])
+    if path.is_dir():
+        raise UserError(f"-o {path} is a folder", expected="the file of a picture", fix=f"-o {path / 'samples.png'}")
     if path.suffix.lower() != ".png":
         raise UserError(f"-o {path}: pictures are written as PNG", fix=f"-o {path.with_suffix('.png')}")
     if not path.resolve().parent.is_dir():

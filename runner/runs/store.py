@@ -214,7 +214,7 @@ def load_checkpoint(
     """A checkpoint by name: ``last``, ``best``, or a file's path.
 
     Raises:
-        UserError: If it does not exist or is damaged.
+        UserError: If it does not exist, is damaged or cannot be read.
     """
     path = folder / f"{name}.pt" if name in ("last", "best") else Path(name)
     try:
@@ -227,6 +227,10 @@ def load_checkpoint(
         ) from None
     except DamagedCheckpointError as error:
         raise UserError(f"the checkpoint {path} is damaged: {error}", fix="--checkpoint with another one") from None
+    except OSError as error:  # such as a folder
+        raise UserError(
+            f"the checkpoint {path} cannot be read: {error.strerror}", expected="best, last or a file"
+        ) from error
 
 
 def _epoch_of(path: Path) -> int | None:

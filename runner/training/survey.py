@@ -18,6 +18,7 @@ from runner.data.loader import Batches, TensorStore
 from runner.data.prepare import Prepare
 from runner.data.source import Array, silent
 from runner.data.stats import channel_stats
+from runner.errors import UserError
 from runner.tracking.console import Console
 from runner.tracking.formatting import number, table
 from runner.tracking.pictures import Pixels, as_colours, as_rgb, grid
@@ -109,7 +110,8 @@ def survey(config: RunConfig, picture: Path, is_silent: bool = False) -> Survey:
         is_silent: Whether to show no progress.
 
     Raises:
-        UserError: If the data is broken, or parts of its configuration do not fit together.
+        UserError: If the data is broken, parts of its configuration do not fit together, or the picture cannot be
+            written.
     """
     console = Console()
     watched = nullcontext(silent) if is_silent else console.progress("reading data")
@@ -119,8 +121,7 @@ def survey(config: RunConfig, picture: Path, is_silent: bool = False) -> Survey:
     targets = {name: _targets(splits.store, part.indices) for name, part in parts.items()}
     drawn = _picture(splits, config.data.num_classes or 1)
     if drawn is not None:
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(drawn).save(picture)
+        _write(drawn, picture)
     balance, values = _balance(targets, splits, config)
     return Survey(
         splits={name: len(part.indices) for name, part in parts.items()},
@@ -136,6 +137,16 @@ def survey(config: RunConfig, picture: Path, is_silent: bool = False) -> Survey:
         picture=None if drawn is None else picture,
         counts_pixels=len(splits.store.targets.shape) == 3,
     )
+
+
+def _write(drawn: Pixels, picture: Path) -> None:
+    try:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn).save(picture)
+    except OSError as error:
+        raise UserError(
+            f"the picture {picture} cannot be written: {error.strerror or error}", fix="-o FILE, in another folder"
+        ) from error
 
 
 def _parts(splits: Splits) -> dict[str, Batches | None]:

@@ -10,7 +10,7 @@ import torch
 from runner.errors import UserError
 from runner.runs.background import BackgroundSaver
 from runner.runs.snapshot import Snapshot
-from runner.runs.store import CheckpointStore, Planned, Retention
+from runner.runs.store import CheckpointStore, Planned, Retention, load_checkpoint
 
 
 def store(folder: Path, last: int = 2, best: int = 1, every: int | None = None) -> CheckpointStore:
@@ -218,3 +218,8 @@ def test_a_write_that_failed_is_raised_by_the_next_save(tmp_path: Path) -> None:
 def test_a_write_that_failed_is_raised_at_the_end(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), BackgroundSaver(store(tmp_path / "missing" / "folder")) as saver:
         saver.save(at(1), None)
+
+
+def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"the checkpoint {tmp_path} cannot be read: Is a directory\n  expected: best"):
+        load_checkpoint(tmp_path, str(tmp_path))

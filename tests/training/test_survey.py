@@ -1,5 +1,6 @@
 """What ``runner data`` tells, against values counted by hand."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -116,3 +117,27 @@ def test_a_wrong_request_is_refused_and_writes_nothing(
     assert main(["data", *typed]) == 2
     assert refusal in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", [".", "/", "..", "x.png"])
+def test_a_folder_is_no_file_for_the_picture(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.png").mkdir()
+    assert main(["data", "-o", folder]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[0]) == ("", f"-o {folder} is a folder")
+    assert f"  fix:      -o {Path(folder) / 'samples.png'}" in err
+
+
+def test_a_picture_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    assert main(["data", "data=digits", "-o", "x.png"]) == 2
+    assert "the picture x.png cannot be written: Read-only file system\n" in capsys.readouterr().err
