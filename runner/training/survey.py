@@ -186,7 +186,9 @@ def _balance(
         counts = {split: shares[:count].tolist() for split, shares in targets.items()}
     elif targets["training"].dtype == np.int64:
         count = max(len(names), *(int(classes.max()) + 1 for classes in targets.values()))
-        counts = {split: np.bincount(classes, minlength=count).tolist() for split, classes in targets.items()}
+        counts = {
+            split: np.bincount(classes[classes >= 0], minlength=count).tolist() for split, classes in targets.items()
+        }
     elif config.task.name == "multilabel":
         counts = {split: labels.sum(axis=0).astype(int).tolist() for split, labels in targets.items()}
         count = len(counts["training"])

@@ -1,6 +1,8 @@
 """From a configuration to what a run trains with."""
 
 import gc
+import json
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from runner.cli import main
 from runner.config.schema import RunConfig
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
@@ -128,6 +131,46 @@ def test_a_model_of_ones_own_that_does_not_fit_is_refused_with_what_it_says(
     with pytest.raises(UserError, match="model=net cannot work with data=digits") as refusal:
         parts_of("model=net")
     assert refusal.match(says)
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data ``own``, a Dataset of 30 samples, of which each third is of the class ``own_data.LOW``."""
+    (tmp_path / "own_data.py").write_text(
+        "import torch\nLOW = 0\nclass Rows:\n    def __len__(self):\n        return 30\n"
+        "    def __getitem__(self, index):\n"
+        "        return torch.full((4,), float(index)), [LOW, 1, 2][index % 3]\n"
+    )
+    (tmp_path / "conf" / "data").mkdir(parents=True)
+    (tmp_path / "conf" / "data" / "own.yaml").write_text(
+        "defaults: [base, override /task@_global_.task: classification, _self_]\n"
+        "source: {_target_: own_data.Rows}\n"
+        "channels: 4\nimage_size: null\nnum_classes: 3\nnormalize: null\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_data", raising=False)
+
+
+@pytest.mark.usefixtures("labelled")
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+def test_a_class_below_0_is_refused_unless_the_loss_ignores_it(
+    parts_of: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], loss: str
+) -> None:
+    import own_data
+
+    typed = ("data=own", "model.hidden=[4]", f"loss={loss}", "data.split.stratify=false")
+    monkeypatch.setattr(own_data, "LOW", -1)
+    with pytest.raises(
+        UserError, match="sample 0 is of class -1, and 9 more samples below 0\n  expected: classes"
+    ) as told:
+        parts_of(*typed)
+    assert "fix:      loss.ignore_index=-1" in str(told.value)
+    parts_of(*typed, "loss.ignore_index=-1")
+    monkeypatch.setattr(own_data, "LOW", -100)
+    parts_of(*typed)
+    capsys.readouterr()
+    assert main(["data", "data=own", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["balance"]["1"]["training"] > 0
 
 
 def test_the_plan_watches_the_validation_split_or_the_training_split_where_there_is_none(
