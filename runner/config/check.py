@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from runner.config.origin import Origin
+from runner.config.origin import GLOBAL, Origin
 from runner.config.schema import RunConfig
 from runner.config.types import shipped_keys
 from runner.errors import UserError, nearest
@@ -75,17 +75,38 @@ def _path_in(config: Mapping[str, Any], details: ErrorDetails) -> Path:
 def _mistake(config: Mapping[str, Any], path: Path, found: list[ErrorDetails], origin: Origin) -> UserError:
     key = dotted(path)
     types = {details["type"] for details in found}
+    if path == ("experiment",) and (misplaced := _misplaced(config["experiment"], origin)):
+        return misplaced
     if "extra_forbidden" in types:
         return unknown_key(path, _siblings(found, path, config), origin)
     if types == {"missing"}:
-        return UserError(f"{key} is not set", where=origin.file_of(path), expected="a value", fix=f"{key}=VALUE")
-    value = _value_at(config, path)
+        return not_set(path, origin)
+    value = value_at(config, path)
     expected = [_expected(details) for details in found if details["type"] != "missing"]
     return UserError(
         f"{key}={_shown(value)} is not valid",
         where=origin.of(path),
         expected=", or ".join(dict.fromkeys(expected)),
         nearest=_nearest_literal(value, found),
+    )
+
+
+def not_set(path: Path, origin: Origin) -> UserError:
+    """A setting that has no value."""
+    return UserError(
+        f"{dotted(path)} is not set", where=origin.of(path), expected="a value", fix=f"{dotted(path)}=VALUE"
+    )
+
+
+def _misplaced(found: object, origin: Origin) -> UserError | None:
+    """The mistake in an experiment whose file does not say that its keys are those of the run."""
+    keys = [key for key in found if origin.is_own(("experiment", key))] if isinstance(found, Mapping) else []
+    if not keys:
+        return None
+    return UserError(
+        f"experiment={origin.choice('experiment')} sets experiment.{keys[0]}, which is not a setting",
+        where=origin.file_of(("experiment",)),
+        fix=f"{GLOBAL} as the first line of that file, or of the one that it starts from",
     )
 
 
@@ -118,7 +139,7 @@ def dotted(path: Path) -> str:
 
 
 def _siblings(found: list[ErrorDetails], path: Path, config: Mapping[str, Any]) -> list[str]:
-    parent = _value_at(config, path[:-1])
+    parent = value_at(config, path[:-1])
     extra = {str(path[-1])}
     known = known_keys(parent, path[:-1])
     return sorted((known or {key for key in parent if isinstance(key, str)}) - extra - {"_target_"})
@@ -150,7 +171,8 @@ def _probed(path: Path, node: Mapping[str, Any]) -> list[tuple[Path, str]]:
     return []
 
 
-def _value_at(config: Any, path: Path) -> Any:
+def value_at(config: Any, path: Path) -> Any:
+    """What stands at a path of the configuration."""
     for part in path:
         config = config[part]
     return config

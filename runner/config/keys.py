@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.build import locate, misused, told
-from runner.config.check import Path, dotted, unknown_key
+from runner.config.check import Path, dotted, not_set, unknown_key
 from runner.config.origin import Origin
 from runner.config.sections.model import AnyModel
 from runner.config.types import shipped_keys
@@ -67,13 +67,6 @@ def _of(path: Path, node: Mapping[str, Any], is_inside: bool, origin: Origin) ->
     refused = [unknown_key((*path, key), sorted(known), origin) for key in strange if key not in own]
     refused += [not_set((*path, key), origin) for key in sorted(known - reserved) if key not in given]
     return refused or (_misuses(path, node, given, origin) if own else [])
-
-
-def not_set(path: Path, origin: Origin) -> UserError:
-    """A setting that has no value."""
-    return UserError(
-        f"{dotted(path)} is not set", where=origin.file_of(path), expected="a value", fix=f"{dotted(path)}=VALUE"
-    )
 
 
 def _misuses(path: Path, node: Mapping[str, Any], given: Sequence[str], origin: Origin) -> list[UserError]:

@@ -10,7 +10,7 @@ from runner.config.leaves import leaves
 from runner.config.paths import Places
 
 Keys = Sequence[str | int]
-_GLOBAL = "# @package _global_"
+GLOBAL = "# @package _global_"
 """First line of a file that sets keys of any group."""
 
 
@@ -63,7 +63,7 @@ class Origin:
         options = self.choices.get(group)
         for name in () if isinstance(options, str) or options is None else options:
             file = self.places.file_of(group, name)
-            if file and file.read_text(encoding="utf-8").startswith(_GLOBAL):
+            if file and file.read_text(encoding="utf-8").startswith(GLOBAL):
                 for key, value in leaves(_content(file)).items():
                     if not key.startswith("defaults"):
                         yield name, tuple(key.split(".")), value
@@ -112,8 +112,9 @@ class Origin:
         return next((found for base in reversed(bases) if (found := self._experiment_with(base, path))), None)
 
 
-def _content(file: Path) -> Any:
-    return yaml_text.load(file.read_text(encoding="utf-8")) or {}
+def _content(file: Path) -> Mapping[str, Any]:
+    found = yaml_text.load(file.read_text(encoding="utf-8"))
+    return found if isinstance(found, Mapping) else {}
 
 
 def _sets(content: Any, path: Keys) -> bool:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from runner.config.check import mistakes
+from runner.config.check import mistakes, not_set
 from runner.config.facts import fill_facts
 from runner.config.files import ConfigFiles
 from runner.config.fit import misfits
-from runner.config.keys import not_set, stray_keys
+from runner.config.keys import stray_keys
 from runner.config.origin import Origin
+from runner.config.references import leading_nowhere, nodes_of
 from runner.config.typed import by_key
 from runner.errors import UserError
 
@@ -30,15 +30,15 @@ def settled(
     choices = files.choices(composed, typed)
     origin = Origin(files.places, choices, by_key(typed))
     config = OmegaConf.create({key: node for key, node in composed.items_ex(resolve=False) if key != "hydra"})
-    missing = [not_set(tuple(key.split(".")), origin) for key in sorted(OmegaConf.missing_keys(config))]
-    errors = missing + fill_facts(config, origin)
+    nodes = list(nodes_of(config))
+    errors = [not_set(path, origin) for path, parent in nodes if OmegaConf.is_missing(parent, path[-1])]
+    broken = leading_nowhere(nodes, plain(config, resolve=False), origin)
+    if broken:
+        return errors + broken, {}
+    errors += fill_facts(config, origin)
     if config.get("name") == "auto":
         config.name = f"{choices.get('model')}-{choices.get('data')}"
-    try:
-        values = plain(config, resolve=True)
-    except OmegaConfBaseException as error:
-        key = str(error.full_key)
-        return [*errors, UserError(f"{key}: {error.msg}", where=origin.of(key.split(".")))], {}
+    values = plain(config, resolve=True)
     known = {str(error).split(" ", 1)[0] for error in errors}
     errors += [error for error in mistakes(values, origin) if str(error).split("=", 1)[0] not in known]
     errors += [error for error in stray_keys(values, origin) if str(error) not in map(str, errors)]

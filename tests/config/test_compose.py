@@ -455,3 +455,67 @@ def test_words_without_an_equals_sign_are_told_with_what_to_type(typed: list[str
 def test_what_has_another_name_here_is_told_with_that(typed: str, close: str, here: Path) -> None:
     (message,) = refused(typed)
     assert f"nearest:  {close}" in message
+
+
+def write(file: str, content: str | bytes) -> None:
+    """A file of the user's in conf/."""
+    path = Path("conf", file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (
+            ["optimizer.lr=${optimizer.epz}"],
+            "optimizer.lr=${optimizer.epz} leads nowhere: Interpolation key 'optimizer.epz' not found\n"
+            "  where:    optimizer.lr=${optimizer.epz} on the command line\n"
+            "  nearest:  ${optimizer.eps}",
+        ),
+        (
+            ["name=${oc.env:NO_SUCH_VARIABLE}"],
+            "name=${oc.env:NO_SUCH_VARIABLE} leads nowhere: Environment variable 'NO_SUCH_VARIABLE' not found\n"
+            "  where:    name=${oc.env:NO_SUCH_VARIABLE} on the command line",
+        ),
+        (
+            ["name=${name}"],
+            "name=${name} leads nowhere: Recursive interpolation detected\n"
+            "  where:    name=${name} on the command line",
+        ),
+        (
+            ["data.channels=${nothing}"],  # model.channels leads to it
+            "data.channels=${nothing} leads nowhere: Interpolation key 'nothing' not found\n"
+            "  where:    data.channels=${nothing} on the command line",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_reference_to_nothing_is_told_with_the_nearest_key(typed: list[str], message: str, here: Path) -> None:
+    assert refused(*typed) == [message]
+
+
+def test_references_to_nothing_are_told_with_their_file_and_with_what_is_missing(here: Path) -> None:
+    write("optimizer/mine.yaml", "_target_: torch.optim.SGD\nlr: ${data.nothing}\nmomentum: ???\n")
+    messages = refused("optimizer=mine")
+    assert [message.splitlines()[:2] for message in messages] == [
+        ["optimizer.momentum is not set", "  where:    conf/optimizer/mine.yaml"],
+        [
+            "optimizer.lr=${data.nothing} leads nowhere: Interpolation key 'data.nothing' not found",
+            "  where:    conf/optimizer/mine.yaml",
+        ],
+    ]
+
+
+def test_a_group_that_was_taken_out_is_missing_because_of_what_was_typed(here: Path) -> None:
+    (message,) = refused("~scheduler")
+    assert message.startswith("scheduler is not set\n  where:    ~scheduler on the command line\n")
+
+
+def test_an_experiment_that_lacks_its_package_line_is_told_so(here: Path) -> None:
+    write("experiment/mine.yaml", "epochs: 3\n")
+    assert refused("experiment=mine") == [
+        "experiment=mine sets experiment.epochs, which is not a setting\n"
+        "  where:    conf/experiment/mine.yaml\n"
+        "  fix:      # @package _global_ as the first line of that file, or of the one that it starts from"
+    ]

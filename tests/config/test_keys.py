@@ -114,7 +114,7 @@ def test_a_shipped_option_takes_the_keys_of_its_file_alone(write: Callable[[str,
 
 def test_a_shipped_option_keeps_every_key_of_its_file(write: Callable[[str, str], None]) -> None:
     (message,) = refused("~optimizer.eps")
-    assert message.startswith("optimizer.eps is not set\n  where:    conf/optimizer/adam.yaml\n")
+    assert message.startswith("optimizer.eps is not set\n  where:    ~optimizer.eps on the command line\n")
 
 
 def test_an_argument_that_a_library_class_does_not_take_is_told_with_the_nearest(
