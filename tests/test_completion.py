@@ -157,6 +157,16 @@ def test_a_mistake_in_an_earlier_word_does_not_silence_the_rest(offered: Offered
         assert offered(f"runner train {mistake} epo") == ["epochs="]
 
 
+@pytest.mark.parametrize("mistake", ["model=broken", "model=null", "optimizer=3"])
+def test_a_file_that_cannot_be_read_does_not_silence_the_rest(
+    mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "broken.yaml").write_bytes(b"# caf\xe9\n")
+    monkeypatch.chdir(tmp_path)
+    assert list(candidates(Line.read(f"runner train {mistake} epo"))) == ["epochs="]
+
+
 def test_value_of_a_key_is_the_one_that_it_has_now(offered: Offered) -> None:
     assert offered("runner train optimizer=adam optimizer.lr=") == ["optimizer.lr=0.001"]
     assert offered("runner train optimizer=adam optimizer.lr=0.0") == ["optimizer.lr=0.001"]

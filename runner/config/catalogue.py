@@ -81,7 +81,7 @@ def default_keys(places: Places) -> list[str]:
     for group in found:
         for name in ["base", *(option.name for option in group.options if option.is_default)]:
             file = places.file_of(group.name, name)
-            text = file.read_text(encoding="utf-8") if file else ""
+            text = _text(file) if file else ""
             keys += [f"{group.name}.{setting.key}" for setting in settings(text) if "_target_" not in setting.key]
     return list(dict.fromkeys(keys))
 
@@ -91,6 +91,17 @@ def several(places: Places) -> dict[str, tuple[str, ...]]:
     lines = _read(places, "config.yaml").splitlines()
     found = (_choices(f"defaults:\n{line}") for line in lines if line.endswith("]") and ": [" in line)
     return {group: options for choices in found for _, group, options in choices}
+
+
+def optional(places: Places) -> frozenset[str]:
+    """The groups from which a run has no option when nothing is typed, such as experiment."""
+    return frozenset(group for _, group, options in _choices(_read(places, "config.yaml")) if not options)
+
+
+def files_choosing(places: Places, group: str, option: str) -> list[Path]:
+    """The files whose defaults lists choose an option."""
+    found = (file for conf in places.conf_dirs for file in sorted(conf.glob("**/*.yaml")))
+    return [file for file in found if any(group == of and option in names for _, of, names in _choices(_text(file)))]
 
 
 def settings(text: str) -> list[Setting]:
@@ -114,7 +125,7 @@ def settings(text: str) -> list[Setting]:
 
 
 def _option(group: str, file: Path, defaults: Mapping[str, tuple[str, ...]], shipped: Path) -> Option:
-    text = file.read_text(encoding="utf-8")
+    text = _text(file)
     brings = tuple(
         f"{other}={name}"
         for overrides, other, names in _choices(text)
@@ -154,4 +165,9 @@ def _choices(text: str) -> Iterator[tuple[bool, str, tuple[str, ...]]]:
 
 def _read(places: Places, name: str) -> str:
     file = next(conf / name for conf in places.conf_dirs if (conf / name).is_file())
-    return file.read_text(encoding="utf-8")
+    return _text(file)
+
+
+def _text(file: Path) -> str:
+    """What a file says, as far as it is UTF-8: one that is not is no reason to be silent about all others."""
+    return file.read_text(encoding="utf-8", errors="replace")

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.plugins.completion_plugin import DefaultCompletionPlugin
@@ -11,9 +10,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.config.loader import Loader
 from runner.config.paths import Places
-from runner.config.search import CONFIG_NAME, search_path
+from runner.config.search import CONFIG_NAME
 from runner.config.shorthand import shortened, written_out
+from runner.errors import UserError
 
 # A sweep over values, up to the end of the first: model=mlp,unet
 _FIRST_TRIAL = re.compile(r"([^=]+=[^,\[{('\"]+),.*")
@@ -26,7 +27,7 @@ class OverrideCompletion:
 
     def __init__(self, places: Places) -> None:
         setup_globals()  # resolvers that interpolations of Hydra's own settings need
-        self._loader = ConfigLoaderImpl(config_search_path=search_path(places))
+        self._loader = Loader(places)
         self._hydra = DefaultCompletionPlugin(self._loader)
 
     def of(self, word: str, typed: Sequence[str]) -> list[str]:
@@ -46,7 +47,7 @@ class OverrideCompletion:
             return [entry["key"] + entry["before"] + value for value in values if value not in used]
         try:
             found = self._candidates(word, typed)
-        except (HydraException, OmegaConfBaseException):
+        except (HydraException, OmegaConfBaseException, UserError):
             found = self._candidates(word, ()) if typed else []
         return sorted(set(found) - {word})
 

@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.config.catalogue import files_choosing, optional
 from runner.config.check import Path, dotted, known_keys, takes_any_name, unknown_key
 from runner.config.files import ConfigFiles
 from runner.config.keys import arguments
 from runner.config.leaves import leaves
-from runner.config.origin import Origin
+from runner.config.origin import Origin, shorten
 from runner.config.settle import plain, settled
 from runner.config.shorthand import is_of_sweeps
 from runner.config.typed import by_key, first_line, read
@@ -49,6 +50,8 @@ def diagnose(files: ConfigFiles, typed: Sequence[str], refusal: Exception) -> li
             setting.append((text, override))
     try:
         base = files.load(choosing)
+    except MissingConfigException as error:
+        return [*errors, _no_such_file(files, error)]
     except (HydraException, OmegaConfBaseException) as error:
         return [*errors, UserError(first_line(error))]
     values = plain(base, resolve=False)
@@ -118,23 +121,35 @@ def _unknown_options(files: ConfigFiles, override: Override) -> list[UserError]:
     group = override.key_or_group
     wanted = list(override.sweep_string_iterator()) if override.is_choice_sweep() else override.value()
     names = wanted if isinstance(wanted, list) else [wanted]
+    if override.is_delete() and wanted is None:
+        return []
     present = files.options(group)
-    errors = []
-    for name in names:
-        if name is None or str(name) in present or str(name).startswith("["):
-            continue
-        close = nearest(str(name), present)
-        errors.append(
-            UserError(
-                f"{group}={name}: there is no such {group}",
-                expected=listing(present),
-                nearest=close,
-                fix=f"{group}={close}"
-                if close
-                else f"one of the above, or a file {group}/{name}.yaml in your own conf/",
-            )
-        )
-    return errors
+    nothing = [None, "null"] if group in optional(files.places) else []
+    unknown = [name for name in names if name not in nothing and str(name) not in present]
+    return [_no_such_option(group, name, present) for name in unknown if not str(name).startswith("[")]
+
+
+def _no_such_option(group: str, name: object, present: Sequence[str]) -> UserError:
+    close = None if name is None else nearest(str(name), present)
+    own = f", or a file {group}/{name}.yaml in your own conf/" if name and isinstance(name, str) else ""
+    return UserError(
+        f"{group}={'null' if name is None else name}: there is no such {group}",
+        expected=listing(present),
+        nearest=close,
+        fix=f"{group}={close}" if close else f"one of the above{own}",
+    )
+
+
+def _no_such_file(files: ConfigFiles, refusal: MissingConfigException) -> UserError:
+    """The mistake in an option that a file chooses, and that is not there."""
+    group, _, option = str(refusal.missing_cfg_file).rpartition("/")
+    present = files.options(group) if group else []
+    return UserError(
+        first_line(refusal),
+        where=listing(map(shorten, files_choosing(files.places, group, option))),
+        expected=listing(present),
+        nearest=nearest(option, present),
+    )
 
 
 def _unknown(path: Path, value: Any, values: Mapping[str, Any], origin: Origin, text: str) -> UserError | None:

@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config.catalogue import several
+from runner.config.loader import Loader
 from runner.config.paths import Places
 from runner.config.search import CONFIG_NAME, search_path
 from runner.config.typed import by_key
@@ -29,6 +30,7 @@ class ConfigFiles:
         self.places = places
         GlobalHydra.instance().clear()
         self.hydra = Hydra.create_main_hydra2("runner", search_path(places))
+        self.hydra.config_loader = Loader(places)
         self.is_group = cache(self._is_group)
         self._chosen = cache(self._load)
         self._listed = cache(self._list)
@@ -46,6 +48,7 @@ class ConfigFiles:
 
         Raises:
             HydraException, OmegaConfBaseException: At the first thing that Hydra does not take.
+            UserError: If a file cannot be read.
         """
         overrides = OverridesParser.create().parse_overrides(list(typed))
         if any(override.is_sweep_override() for override in overrides):

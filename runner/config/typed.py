@@ -1,5 +1,6 @@
 """The words of a command line as Hydra reads them."""
 
+import shlex
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,8 +16,12 @@ QUOTING = """quote a value that holds = , : [ ] { } or blanks: 'key="a=b"'"""
 def read(typed: Sequence[str]) -> tuple[dict[str, Override], list[UserError]]:
     """What was typed as Hydra reads it, and what is wrong with what it cannot read."""
     found = {}
-    errors = _without_equals([text for text in typed if "=" not in text and not text.startswith("~")])
-    for text in typed:
+    named = [text for text in typed if text.partition("=")[0].strip("+~ ")]
+    errors = [
+        UserError(f"{shlex.quote(text)} names no key", expected="key=value") for text in typed if text not in named
+    ]
+    errors += _without_equals([text for text in named if "=" not in text and not text.startswith("~")])
+    for text in named:
         if "=" in text or text.startswith("~"):
             try:
                 found[text] = OverridesParser.create().parse_override(text)

@@ -519,3 +519,79 @@ def test_an_experiment_that_lacks_its_package_line_is_told_so(here: Path) -> Non
         "  where:    conf/experiment/mine.yaml\n"
         "  fix:      # @package _global_ as the first line of that file, or of the one that it starts from"
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "lr: 1\n  momentum: 2\n",
+            "optimizer/mine cannot be read: mapping values are not allowed here\n  where:    {file}, line 2",
+        ),
+        (
+            "lr: 1\n\tmomentum: 2\n",
+            "optimizer/mine cannot be read: found character '\\t' that cannot start any token\n"
+            "  where:    {file}, line 2",
+        ),
+        ("lr: 1\nlr: 2\n", "optimizer/mine cannot be read: found duplicate key lr\n  where:    {file}, line 2"),
+        (
+            b"# one\n# caf\xe9\nlr: 1\n",
+            "optimizer/mine cannot be read: it is not UTF-8\n  where:    {file}, line 2\n  fix:      save it as UTF-8",
+        ),
+        (
+            "# one\n_target_: a\x01b\n",
+            "optimizer/mine cannot be read: unacceptable character #x0001: special characters are not allowed\n"
+            "  where:    {file}, line 2",
+        ),
+        (
+            "defaults: 3\n",
+            "optimizer/mine cannot be read: Invalid defaults list in 'optimizer/mine', defaults must be a list "
+            "(got int)\n  where:    {file}",
+        ),
+        (
+            "- 1\n- 2\n",
+            "optimizer/mine is a list\n  where:    {file}\n  expected: a line `key: value` for each setting",
+        ),
+    ],
+    ids=["indentation", "tab", "duplicate", "encoding", "character", "defaults", "list"],
+)
+@pytest.mark.parametrize("typed", [["optimizer=mine"], ["optimizer=mine", "epochs=ten", "model=unett"]])
+def test_a_file_that_cannot_be_read_is_told_with_the_line(
+    typed: list[str], content: str | bytes, message: str, here: Path
+) -> None:
+    write("optimizer/mine.yaml", content)
+    with pytest.raises(UserError) as refusal:
+        compose(*typed)
+    assert str(refusal.value) == message.format(file="conf/optimizer/mine.yaml")
+
+
+def test_an_option_that_an_experiment_chooses_in_vain_is_told_with_the_experiment_and_the_nearest(here: Path) -> None:
+    write("experiment/mine.yaml", "# @package _global_\ndefaults:\n  - override /model: unett\n")
+    assert refused("experiment=mine") == [
+        "In 'config': Could not find 'model/unett'\n"
+        "  where:    conf/experiment/mine.yaml\n"
+        "  expected: convnet, convnet1d, lenet, mlp, multiscale, sequential, torchvision, two_input_convnet, unet\n"
+        "  nearest:  unet"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "first_line"),
+    [
+        ("scheduler=null", "scheduler=null: there is no such scheduler"),
+        ("model=3", "model=3: there is no such model"),
+        ("regularization=[3]", "regularization=3: there is no such regularization"),
+        ("~scheduler=3", "scheduler=3: there is no such scheduler"),
+        ("=3", "=3 names no key"),
+        ("~", "'~' names no key"),
+    ],
+)
+def test_an_option_without_a_name_is_refused(typed: str, first_line: str, here: Path) -> None:
+    (message,) = refused(typed)
+    assert message.splitlines()[0] == first_line
+
+
+def test_null_takes_back_what_was_chosen_in_a_group_that_needs_no_option(here: Path) -> None:
+    assert compose("experiment=null").config == compose().config
+    assert compose("experiment=demo", "experiment=null").config == compose().config
+    assert compose("experiment=null", "experiment=demo").choices["experiment"] == "demo"

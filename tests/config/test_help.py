@@ -137,6 +137,12 @@ def test_config_dir_is_where_own_options_come_from(small_conf: Path) -> None:
     assert f"Yours are in {mine.resolve()}" in " ".join(text.split())
 
 
+def test_an_own_option_that_is_not_utf8_is_listed_with_the_others(small_conf: Path) -> None:
+    (small_conf / "mine" / "model").mkdir(parents=True)
+    (small_conf / "mine" / "model" / "old.yaml").write_bytes(b"# Caf\xe9.\n")
+    assert "old" in train_help(str(small_conf / "mine"))
+
+
 def test_config_dir_that_is_not_there_is_refused(small_conf: Path) -> None:
     with pytest.raises(UserError, match="--config-dir nowhere: there is no such folder"):
         train_help("nowhere")
