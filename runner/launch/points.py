@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 
 from runner.config.sections.launching import GridSweeper, Sweeper
 from runner.config.typed import read
@@ -96,7 +96,12 @@ def _values(override: Override) -> list[str]:
             f"{override.input_line} is a range without steps, and a grid needs values",
             fix=f"sweeper=optuna, which chooses from it; or the values themselves: {key}=A,B,C",
         )
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    swept = override.value()
+    stands_still = isinstance(swept, RangeSweep) and swept.step == 0
+    found = [] if stands_still else [f"{key}={value}" for value in override.sweep_string_iterator()]
+    if not found:
+        raise UserError(f"{override.input_line} has no values", expected=f"one or more, such as {key}=A,B,C")
+    return found
 
 
 def _axes(columns: dict[str, list[str]], zipped: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

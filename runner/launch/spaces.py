@@ -73,9 +73,9 @@ def _distribution(override: Override) -> BaseDistribution:
             return _interval(value)
         if isinstance(value, RangeSweep):
             return _range(value)
+        return CategoricalDistribution(list(override.sweep_string_iterator()))
     except ValueError as error:  # Optuna's own words: a range that is empty, or log from 0
-        raise UserError(f"{override.input_line} is no range to choose from: {error}") from None
-    return CategoricalDistribution(list(override.sweep_string_iterator()))
+        raise UserError(f"{override.input_line} is nothing to choose from: {error}") from None
 
 
 def _interval(value: IntervalSweep) -> BaseDistribution:
@@ -88,7 +88,7 @@ def _interval(value: IntervalSweep) -> BaseDistribution:
 
 
 def _range(value: RangeSweep) -> BaseDistribution:
-    numbers = list(value.range())
+    numbers = list(value.range()) if value.step else []
     if not numbers:
         raise ValueError("it has no values")
     low, high = min(numbers), max(numbers)

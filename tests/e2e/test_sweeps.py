@@ -373,7 +373,7 @@ def test_several_objectives_are_optimised_together(runner: CommandLine) -> None:
     ("typed", "message"),
     [
         (("epochs=3",), "a study has nothing to choose from"),
-        (("optimizer.lr=interval(0.1,-1)",), "is no range to choose from"),
+        (("optimizer.lr=interval(0.1,-1)",), "is nothing to choose from"),
         (("optimizer.lr=interval(-1,1)",), "optimizer.lr=-1.0 is not valid"),
         (("seed=0,1", "sweeper.objectives=[{metric: val/acc, direction: maximize}]"), "val/acc is no figure of these"),
         (

@@ -77,6 +77,9 @@ def test_seeds_repeat_every_point_and_count_on_from_that_of_the_run(loader) -> N
         (["a=0,1", "b=0"], {"zip": [["a", "b"]]}, r"b has not several values"),
         (["a=0,1", "b=0,1"], {"zip": [["a", "bb"]]}, r"bb has not several values\n.*\n  nearest:  b"),
         (["a==,="], {}, r"a==,= cannot be read"),
+        (["a=range(0,0)"], {}, r"a=range\(0,0\) has no values\n  expected: one or more, such as a=A,B,C"),
+        (["a=range(0,3,0)"], {}, r"a=range\(0,3,0\) has no values"),
+        (["model=glob(nothing*)"], {}, r"model=glob\(nothing\*\) has no values"),
     ],
 )
 def test_what_is_no_grid_is_told(typed: list[str], settings: dict[str, object], message: str, loader) -> None:

@@ -1,9 +1,14 @@
 """What a study chooses from."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from runner.config.files import ConfigFiles
+from runner.config.paths import Places
 from runner.errors import UserError
 from runner.launch.spaces import spaces
 
@@ -51,7 +56,7 @@ def test_what_is_not_swept_is_the_same_for_all() -> None:
 
 
 def test_a_logarithm_that_does_not_exist_is_told_in_the_words_of_optuna() -> None:
-    with pytest.raises(UserError, match=r"a=tag\(log,interval\(0,1\)\) is no range to choose from: .*low > 0"):
+    with pytest.raises(UserError, match=r"a=tag\(log,interval\(0,1\)\) is nothing to choose from: .*low > 0"):
         space("a=tag(log,interval(0,1))")
 
 
@@ -66,3 +71,10 @@ def test_a_logarithm_that_does_not_exist_is_told_in_the_words_of_optuna() -> Non
 )
 def test_a_space_is_described_for_people(typed: str, words: str) -> None:
     assert space(typed).describe() == words
+
+
+@pytest.mark.parametrize("text", ["a=range(0,0)", "a=range(0,3,0)", "model=glob(nothing*)"])
+def test_what_has_no_values_is_refused(text: str, tmp_path: Path) -> None:
+    parser = OverridesParser.create(config_loader=ConfigFiles(Places.find(None, tmp_path)).loader)
+    with pytest.raises(UserError, match=re.escape(f"{text} is nothing to choose from")):
+        spaces({"a": parser.parse_overrides([text])[0]})
