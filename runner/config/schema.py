@@ -16,7 +16,7 @@ from runner.config.sections.model import OneModel
 from runner.config.sections.optimization import AnyOptimizer, AnySchedule
 from runner.config.sections.regularization import Regularization
 from runner.config.sections.task import Task
-from runner.config.types import Count, Node, Positive, Whole
+from runner.config.types import Count, Node, Positive, Seed, Threads, Whole
 
 
 class Device(Node):
@@ -26,7 +26,7 @@ class Device(Node):
     compile: bool
     cuda_graph: bool
     deterministic: bool
-    threads: Count | None
+    threads: Threads | None
     parallel: Literal["none", "ddp", "fsdp"]
     processes: Count | Literal["auto"]
     sync_batch_norm: bool
@@ -71,7 +71,7 @@ class RunConfig(Node):
     regularization: Regularization
     device: Device
     name: Annotated[str, Field(min_length=1)]
-    seed: Whole
+    seed: Seed
     epochs: Count
     max_steps: Count | None
     monitor: str

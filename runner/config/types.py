@@ -18,6 +18,11 @@ Int = Annotated[int, BeforeValidator(_not_a_bool)]
 Float = Annotated[float, BeforeValidator(_not_a_bool)]
 Count = Annotated[Int, Field(ge=1)]
 Whole = Annotated[Int, Field(ge=0)]
+MOST_THREADS = 1024
+"""CPU threads of a process: libgomp crashes where it cannot start as many as it is asked for."""
+Seed = Annotated[Int, Field(ge=0, le=2**63 - 1)]  # what torch takes, whose generators have 64 bits with a sign
+Threads = Annotated[Int, Field(ge=1, le=MOST_THREADS)]
+Workers = Annotated[Int, Field(ge=0, le=1024)]
 Positive = Annotated[Float, Field(gt=0)]
 NotNegative = Annotated[Float, Field(ge=0)]
 Share = Annotated[Float, Field(ge=0, le=1)]

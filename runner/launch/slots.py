@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from runner.config.fit_device import too_few_gpus
+from runner.config.types import MOST_THREADS
 
 _MOST_ON_CPU = 8
 """Runs at a time when nobody says: each holds its own data in memory."""
@@ -61,7 +62,7 @@ def divide(
     count = max(1, min(room if n_jobs == "auto" else n_jobs, num_runs))
     groups = [",".join(gpus[place * processes :][:processes]) for place in range(room)] if on_gpus else []
     own = [{"CUDA_VISIBLE_DEVICES": groups[slot % room]} if on_gpus else {} for slot in range(count)]
-    return Slots(tuple(own), max(1, cpus // (count * processes)), processes)
+    return Slots(tuple(own), max(1, min(cpus // (count * processes), MOST_THREADS)), processes)
 
 
 def _processes(device: Mapping[str, Any]) -> int:

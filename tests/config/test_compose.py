@@ -194,6 +194,11 @@ def test_a_key_at_the_wrong_level_is_found_where_it_is(here: Path) -> None:
         ("epochs=2.5", "a whole number"),
         ("epochs=true", "a number"),
         ("epochs=0", "a number of 1 or more"),
+        ("epochs=inf", "a whole number"),
+        ("seed=-1", "a number of 0 or more"),
+        ("seed=9223372036854775808", "a number of 9223372036854775807 or less"),
+        ("device.threads=1025", "a number of 1024 or less"),
+        ("data.workers=1025", "a number of 1024 or less"),
         ("optimizer.lr=abc", "a number"),
         ("optimizer.lr=0", "a number above 0"),
         ("optimizer.betas=[0.9]", "at least 2 entries"),
@@ -209,6 +214,12 @@ def test_a_value_of_the_wrong_type_or_range_is_told_with_what_was_expected(
     (message,) = refused(typed)
     assert message.startswith(f"{typed} is not valid\n  where:    {typed} on the command line\n")
     assert f"expected: {expected}" in message
+
+
+def test_a_number_that_is_too_large_is_told_in_plain_words(here: Path) -> None:
+    assert refused("epochs=1e20") == [
+        "epochs=1e+20 is not valid\n  where:    epochs=1e20 on the command line\n  expected: a smaller whole number"
+    ]
 
 
 def test_several_mistakes_are_told_together(here: Path) -> None:

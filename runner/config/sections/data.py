@@ -4,7 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from runner.config.types import Count, Float, Int, Node, NotNegative, OneOf, Positive, Share, Size, Target, Whole
+from runner.config.types import (
+    Count,
+    Float,
+    Int,
+    Node,
+    NotNegative,
+    OneOf,
+    Positive,
+    Share,
+    Size,
+    Target,
+    Whole,
+    Workers,
+)
 
 Channels = Literal[1, 3, 4]
 Column = str | Whole
@@ -157,7 +170,7 @@ class Data(Node):
     drop_last: bool
     cache: Literal["auto", "memory", "disk", "none"]
     cache_dir: str | None
-    workers: Whole
+    workers: Workers
     prefetch_factor: Count
     persistent_workers: bool
     pin_memory: bool | None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from runner.config.types import Count, Int, Node, Whole
+from runner.config.types import Count, Int, Node, Threads, Whole
 
 
 class LocalLauncher(Node):
@@ -49,7 +49,7 @@ class SlurmLauncher(Node):
     nodes: Count
     processes: Count
     gpus: Gpus | None
-    cpus: Count | None
+    cpus: Threads | None
     memory: Memory | None
     time: Time | None
     constraint: Name | None
