@@ -124,3 +124,37 @@ def test_info_prints_what_hydra_knows_of_the_defaults(
     monkeypatch.chdir(tmp_path)
     assert main(["train", "model=unet", "--info", "defaults"]) == 0
     assert "model/unet" in capsys.readouterr().out
+
+
+def test_a_flag_that_summary_does_not_have_is_refused_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["summary", "--json"]) == 2
+    assert capsys.readouterr().err.startswith("runner summary: there is no flag --json\n")
+
+
+def test_resume_without_a_directory_asks_for_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["resume"])
+    assert capsys.readouterr().err.endswith("the following arguments are required: DIR\n")
+
+
+@pytest.mark.parametrize(("part", "printed"), [("run_dir", "null\n"), ("data.split.seed", "0\n")])
+def test_a_part_of_the_configuration_is_printed_even_if_it_is_null(
+    part: str, printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--cfg", "job", "--package", part]) == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_a_part_that_the_configuration_does_not_have_is_told_with_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--cfg", "job", "--package", "data.splt"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("--package data.splt: there is no splt\n  expected: folds, fold, subset, ")
+    assert err.endswith("  nearest:  split\n")

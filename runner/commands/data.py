@@ -27,7 +27,7 @@ def main(args: Sequence[str]) -> int:
 
     rest, output = _output(list(args))
     as_json = "--json" in rest
-    flags = parse([word for word in rest if word != "--json"])
+    flags = parse([word for word in rest if word != "--json"], "data")
     places = Places.find(flags.config_dir, Path.cwd())
     composed = Composer(places).compose(flags.overrides, of_data_alone=True)
     places.trust(everything=True).make_importable()

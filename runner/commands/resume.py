@@ -37,7 +37,7 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
         prog="runner resume", description=ABOUT, epilog=CHANGES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("dir", type=Path, metavar="DIR", help="the directory of a run or of a sweep")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings to change")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings to change")
     add_trust(parser)
     options = parser.parse_intermixed_args(args)
     if SweepDirectory.is_one(options.dir):

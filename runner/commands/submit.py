@@ -47,7 +47,7 @@ def _new(args: Sequence[str]) -> int:
 def _again(args: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="runner submit")
     parser.add_argument("dir", type=Path, metavar="DIR")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--dry-run", action="store_true")
     add_trust(parser)
     options = parser.parse_intermixed_args(args)

@@ -12,14 +12,14 @@ Layers, output shapes, parameters, memory and multiply-adds of the model that th
 
 def main(args: Sequence[str]) -> int:
     """Print the table; give the exit code."""
-    if args and args[0] in ("-h", "--help"):
+    if any(word in ("-h", "--help") for word in args):
         print(USAGE, end="")
         return 0
     from runner.config.compose import Composer
     from runner.config.flags import parse
     from runner.config.paths import Places
 
-    flags = parse(args)
+    flags = parse(args, "summary")
     places = Places.find(flags.config_dir, Path.cwd())
     composed = Composer(places).compose(flags.overrides)
     places.trust(everything=True).make_importable()

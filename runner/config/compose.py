@@ -1,7 +1,7 @@
 """From what was typed to one complete configuration, or to every mistake in it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ from runner.config.files import ConfigFiles
 from runner.config.flags import Flags
 from runner.config.paths import Places
 from runner.config.search import CONFIG_NAME
-from runner.config.settle import settled
-from runner.errors import UserErrors
+from runner.config.settle import plain, settled
+from runner.errors import UserError, UserErrors, listing, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,9 @@ class Composer:
     def show(self, flags: Flags) -> int:
         """Print the configuration, or how it was put together, as Hydra does; a mistake in it is told our way."""
         self.compose(flags.overrides)
-        if flags.cfg:
+        if flags.cfg and self._shown(flags) is None:
+            print("null")  # of which Hydra would say that it is not there
+        elif flags.cfg:
             self.hydra.show_cfg(CONFIG_NAME, flags.overrides, flags.cfg, flags.package, flags.resolve)
         elif flags.info:
             logging.getLogger("hydra").setLevel(logging.DEBUG)  # Hydra prints these pages by logging them
@@ -86,3 +88,21 @@ class Composer:
         else:
             self.hydra.hydra_help(CONFIG_NAME, get_args_parser(), get_args_parser().parse_args(["--hydra-help"]))
         return 0
+
+    def _shown(self, flags: Flags) -> Any:
+        """What ``--cfg`` is to print: the whole configuration, or the part that ``--package`` names.
+
+        Raises:
+            UserError: If there is no such part.
+        """
+        config = self.hydra.get_sanitized_cfg(self._files.load(flags.overrides), str(flags.cfg))
+        node: Any = plain(config, resolve=False)
+        for key in (flags.package or "_global_").split("."):
+            if key == "_global_" or not isinstance(node, Mapping):  # Hydra enters lists and follows references
+                return node
+            if key not in node:
+                raise UserError(
+                    f"--package {flags.package}: there is no {key}", expected=listing(node), nearest=nearest(key, node)
+                )
+            node = node[key]
+        return node

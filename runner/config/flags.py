@@ -1,4 +1,4 @@
-"""The flags of ``runner train`` and ``runner submit``: those of Hydra that mean something here."""
+"""The flags of ``runner train`` and other commands that take overrides: those of Hydra that mean something here."""
 
 import argparse
 import re
@@ -42,15 +42,17 @@ def parse(args: Sequence[str], command: str = "train") -> Flags:
 
     Args:
         args: What follows the command.
-        command: ``train``, or ``submit``: then settings of the launcher are about one run.
+        command: ``train``; ``submit``, for which settings of the launcher are about one run; or one that runs nothing.
 
     Raises:
         UserError: For a flag that does not exist, lacks its value, or means nothing without another.
     """
     prog = f"runner {command}"
     parser = _Parser(prog=prog, add_help=False, allow_abbrev=False)
-    parser.add_argument("--multirun", "-m", action="store_true")
-    parser.add_argument("--dry-run", action="store_true")
+    parser.set_defaults(multirun=False, dry_run=False)
+    if command in ("train", "submit"):
+        parser.add_argument("--multirun", "-m", action="store_true")
+        parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--config-dir", "-cd")
     parser.set_defaults(cfg=None, resolve=False, package=None, info=None, hydra_help=False)
     if command == "train":

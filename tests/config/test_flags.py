@@ -35,6 +35,14 @@ def test_an_unknown_flag_is_told_with_the_nearest() -> None:
         parse(["--mulitrun"])
 
 
+@pytest.mark.parametrize("flag", ["-m", "--dry-run", "--jsonn"])
+@pytest.mark.parametrize("command", ["summary", "data"])
+def test_a_flag_that_a_command_does_not_have_is_told_with_that_command(command: str, flag: str) -> None:
+    with pytest.raises(UserError, match=f"^runner {command}: there is no flag {flag}\n") as refusal:
+        parse(["model=unet", flag], command)
+    assert str(refusal.value).endswith(f"  fix:      runner {command} --help")
+
+
 @pytest.mark.parametrize("typed", [["--resolve"], ["--package", "model"], ["--info", "--resolve"]])
 def test_a_flag_that_says_how_to_print_is_refused_where_nothing_is_printed(typed: list[str]) -> None:
     with pytest.raises(UserError, match="says how --cfg prints, and there is no --cfg"):

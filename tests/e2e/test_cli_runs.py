@@ -49,6 +49,10 @@ REFUSED = {
     "missing CSV file": (["data=csv_images", "data.source.csv=nowhere.csv"], "the file nowhere.csv is not there"),
     "a model that cannot do the task": (["model=unet", "data=digits"], "model=unet cannot do task=classification"),
     "one wrong point of a sweep": (["-m", "epochs=1,ten"], "epochs=ten is not valid"),
+    "a sweep over no values": (["-m", "seed=range(0,0)"], "seed=range(0,0) has no values"),
+    "a reference to nothing": (["name=${nothing}"], "name=${nothing} leads nowhere"),
+    "no option": (["scheduler=null"], "scheduler=null: there is no such scheduler"),
+    "a seed that torch does not take": (["seed=99999999999999999999"], "expected: a number of 9223372036854775807 or"),
     "unknown flag": (["--mulitrun"], "--multirun"),
 }
 
