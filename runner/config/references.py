@@ -1,48 +1,58 @@
-"""References in a composed configuration, such as ``${data.channels}``, that lead to nothing."""
+"""What a composed configuration leaves open: settings without a value, and references that lead to nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from omegaconf import ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config.check import Path, dotted, value_at
+from runner.config.check import Path, dotted, not_set, value_at
 from runner.config.leaves import leaves
 from runner.config.origin import Origin
 from runner.config.typed import first_line
 from runner.errors import UserError, nearest
 
 
-def nodes_of(parent: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The path of every node with the node that it stands in; references are not followed."""
-    for key in range(len(parent)) if isinstance(parent, ListConfig) else parent:
-        here = (*path, key)
-        yield here, parent
-        is_written_out = not OmegaConf.is_missing(parent, key) and not OmegaConf.is_interpolation(parent, key)
-        if is_written_out and OmegaConf.is_config(parent[key]):
-            yield from nodes_of(parent[key], here)
-
-
-def leading_nowhere(nodes: Sequence[tuple[Path, Any]], texts: Mapping[str, Any], origin: Origin) -> list[UserError]:
-    """The mistake in every reference to nothing; one that leads to another such reference is left out.
+def missing(texts: Mapping[str, Any], origin: Origin) -> list[UserError]:
+    """Every setting that waits for a value.
 
     Args:
-        nodes: Of the configuration.
         texts: The configuration with its references as they are written.
         origin: Where settings come from.
     """
-    reasons = {path: reason for path, parent in nodes if (reason := _refusal(parent, path[-1]))}
-    references = {path: str(value_at(texts, path)) for path in reasons}
+    return [not_set(path, origin) for path, text in _texts(texts) if text == "???"]
+
+
+def leading_nowhere(config: DictConfig, texts: Mapping[str, Any], origin: Origin) -> list[UserError]:
+    """The mistake in every reference to nothing, as ``${data.chanels}``; one that leads to another such is left out.
+
+    Args:
+        config: The configuration.
+        texts: The same with its references as they are written.
+        origin: Where settings come from.
+    """
+    references = {path: text for path, text in _texts(texts) if "${" in text}
+    reasons = {path: reason for path in references if (reason := _refusal(config, path))}
     broken = {dotted(path) for path in reasons}
-    causes = [path for path, reference in references.items() if reference[2:-1] not in broken]
+    causes = [path for path in reasons if references[path][2:-1] not in broken]
     return [_mistake(path, references[path], reasons[path], texts, origin) for path in causes or reasons]
 
 
-def _refusal(parent: Any, key: str | int) -> str | None:
+def _texts(node: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every text in a nested configuration, with its path."""
+    if isinstance(node, str):
+        yield path, node
+    elif isinstance(node, Mapping | list):
+        for key, item in enumerate(node) if isinstance(node, list) else node.items():
+            yield from _texts(item, (*path, key))
+
+
+def _refusal(config: DictConfig, path: Path) -> str | None:
     """Why a node has no value, if it is a reference without one."""
+    parent = value_at(config, path[:-1])
     try:
-        if OmegaConf.is_interpolation(parent, key):
-            parent[key]
+        if OmegaConf.is_interpolation(parent, path[-1]):
+            parent[path[-1]]
         return None
     except OmegaConfBaseException as error:
         return first_line(error).rpartition("raised while resolving interpolation: ")[2].strip('"')

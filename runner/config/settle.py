@@ -5,13 +5,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config.check import mistakes, not_set
+from runner.config.check import mistakes
 from runner.config.facts import fill_facts
 from runner.config.files import ConfigFiles
 from runner.config.fit import misfits
 from runner.config.keys import stray_keys
 from runner.config.origin import Origin
-from runner.config.references import leading_nowhere, nodes_of
+from runner.config.references import leading_nowhere, missing
 from runner.config.typed import by_key
 from runner.errors import UserError
 
@@ -30,9 +30,9 @@ def settled(
     choices = files.choices(composed, typed)
     origin = Origin(files.places, choices, by_key(typed))
     config = OmegaConf.create({key: node for key, node in composed.items_ex(resolve=False) if key != "hydra"})
-    nodes = list(nodes_of(config))
-    errors = [not_set(path, origin) for path, parent in nodes if OmegaConf.is_missing(parent, path[-1])]
-    broken = leading_nowhere(nodes, plain(config, resolve=False), origin)
+    texts = plain(config, resolve=False)
+    errors = missing(texts, origin)
+    broken = leading_nowhere(config, texts, origin)
     if broken:
         return errors + broken, {}
     errors += fill_facts(config, origin)
