@@ -5,9 +5,11 @@ import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.errors import UserError, UserErrors, listing, nearest
+
+T = TypeVar("T")
 
 
 def locate(target: str) -> Any:
@@ -75,6 +77,25 @@ def build(node: Mapping[str, Any], *args: Any, key: str = "", **extra: Any) -> A
         if not isinstance(error, UserError):
             error.add_note(f"raised while {key or 'a node'} was being built: _target_: {node['_target_']}")
         raise
+
+
+def build_a(kind: type[T], node: Mapping[str, Any], *args: Any, key: str, expected: str) -> T:
+    """As ``build``, where only one kind of object will do.
+
+    Args:
+        kind: What it has to be an instance of.
+        node: As for ``build``.
+        *args: As for ``build``.
+        key: As for ``build``.
+        expected: The kind in words, for a message.
+
+    Raises:
+        UserError: If it is something else; and what ``build`` raises.
+    """
+    built = build(node, *args, key=key)
+    if not isinstance(built, kind):
+        raise UserError(f"{key}: {node['_target_']} gives a {type(built).__name__}", expected=expected)
+    return built
 
 
 class ArgumentErrors(UserErrors):

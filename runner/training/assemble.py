@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from runner.build import build
+from runner.build import build, build_a
 from runner.config.schema import RunConfig
 from runner.config.sections.regularization import Regularization
 from runner.config.sections.task import metric_nodes
@@ -71,7 +71,9 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
     team = None if group is None else _team(config, group, device.device)
     made = make_model(config, choices, device, splits.train_in_order.first(2), splits.prepare, task, team)
     model = made.net
-    loss_fn = build(_with_tensors(config.loss.node()), key="loss").to(device.device)
+    loss_fn = build_a(
+        nn.Module, _with_tensors(config.loss.node()), key="loss", expected="a loss: a torch.nn.Module"
+    ).to(device.device)
     _require_classes(splits.store.targets, loss_fn)
     if config.device.deterministic and device.device.type == "cuda":
         loss_fn = in_order(loss_fn)

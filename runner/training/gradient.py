@@ -99,10 +99,33 @@ class EagerGradient:
     def backwards(self, micro: Micro, loss: Tensor) -> None:
         """Add the gradient of the loss, as much as its share is."""
         share = micro.share
-        part = loss if not isinstance(share, Tensor) and share == 1 else loss * share
-        if self.scaler is not None:
-            part = self.scaler.scale(part)
-        part.backward()  # type: ignore[no-untyped-call]
+        try:
+            part = loss if not isinstance(share, Tensor) and share == 1 else loss * share
+            if self.scaler is not None:
+                part = self.scaler.scale(part)
+            part.backward()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            if mistake := _no_loss(loss):  # looked for only here, where it costs a step nothing
+                raise mistake from error
+            raise
+
+
+def _no_loss(loss: object) -> UserError | None:
+    """What to tell of something that a loss of the user's gave and that has no gradient; None: it has one."""
+    if not isinstance(loss, Tensor) or loss.ndim:
+        given = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        return UserError(
+            f"loss: it gives {given}",
+            expected="a tensor without axes, such as the mean over the batch",
+            fix="reduction=mean, or .mean()" if isinstance(loss, Tensor) else None,
+        )
+    if not loss.requires_grad:
+        return UserError(
+            "loss: it gives a number without a gradient",
+            expected="what torch computes from the outputs; a model or a loss that cuts it off, as detach, item and "
+            "no_grad do, cannot be trained",
+        )
+    return None
 
 
 def detached(loss: Tensor, outputs: Outputs) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from runner.build import build
+from runner.build import build_a
 from runner.config.schema import RunConfig
 from runner.config.sections.adapt import Auxiliary
 from runner.data.loader import Batch
@@ -71,14 +71,14 @@ def make_model(
     Raises:
         UserError: If it cannot take these samples, its output does not suit the task, or it has no such layers.
     """
-    net: nn.Module = build(config.model.node(), key="model")
+    net = _module(config.model.node(), "model")
     samples, targets = prepare(few)
     samples = tuple(values.cpu() for values in samples)
     adapt = config.adapt
     replaced, joined, supervised = adapt.replace or {}, adapt.inputs or {}, adapt.outputs or {}
     for name, node in replaced.items():
         layer_called(net, name, "adapt.replace")
-        net.set_submodule(name, build(node.node(), key=f"adapt.replace.{name}"))
+        net.set_submodule(name, _module(node.node(), f"adapt.replace.{name}"))
     for name, number in joined.items():
         add_input(net, name, number - 1, samples, widen=name not in replaced)
     with _explained(choices, samples):
@@ -98,6 +98,10 @@ def make_model(
     return Model(net, average, new_layers, auxiliary_weights, tuple(held))
 
 
+def _module(node: Mapping[str, Any], key: str) -> nn.Module:
+    return build_a(nn.Module, node, key=key, expected="a model, or a layer of one: a torch.nn.Module")
+
+
 def _supervise(
     net: nn.Module, supervised: Mapping[str, Auxiliary], samples: Sequence[Tensor], targets: Tensor, task: Task
 ) -> None:
@@ -106,7 +110,7 @@ def _supervise(
     for name, features in outputs_of(net, supervised, samples).items():
         node = supervised[name].head
         if node is not None:
-            heads[name] = build(node.node(), key=f"adapt.outputs.{name}.head")
+            heads[name] = _module(node.node(), f"adapt.outputs.{name}.head")
         elif task.name == "segmentation":
             heads[name] = PixelHead(features.shape[1], task.outputs, targets.shape[1:])
         else:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from runner.build import build
+from runner.build import build_a
 from runner.errors import UserError
 from runner.parallel.pieces import is_divided
 
@@ -59,9 +59,15 @@ def make_optimizer(
         for_graph: Whether its update is to be part of a CUDA graph, if it can.
 
     Raises:
-        UserError: If there are factors, and the configuration gives the optimizer no ``lr``.
+        UserError: If there is nothing to train, the node is none of an optimizer, or there are factors and it gives no
+            ``lr``.
     """
     weights = [weight for weight in model.parameters() if weight.requires_grad]
+    if not weights:
+        raise UserError(
+            "model: it has no weight that is trained",
+            expected="parameters that require a gradient; adapt.freeze, where it is set, leaves some",
+        )
     can = all(weight.is_floating_point() for weight in weights)
     if any(map(is_divided, weights)):
         can = can and node["_target_"] in _FUSED_OF_PIECES
@@ -79,7 +85,9 @@ def make_optimizer(
         groups = [group for group in both if group["params"]]
     if lr_factors:
         groups = _by_rate(groups, lr_factors, node.get("lr"))
-    optimizer: torch.optim.Optimizer = build(node, groups, key="optimizer")
+    optimizer = build_a(
+        torch.optim.Optimizer, node, groups, key="optimizer", expected="an optimizer: a torch.optim.Optimizer"
+    )
     # It would say that capturable costs time outside a graph, where a few updates are.
     optimizer._warned_capturable_if_run_uncaptured = True
     return optimizer

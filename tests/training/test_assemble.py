@@ -133,6 +133,41 @@ def test_a_model_of_ones_own_that_does_not_fit_is_refused_with_what_it_says(
     assert refusal.match(says)
 
 
+@pytest.mark.parametrize(
+    ("group", "told"),
+    [
+        ("model", r"model: torch\.Size gives a Size\n  expected: a model, or a layer of one: a torch\.nn\.Module"),
+        ("loss", r"loss: torch\.Size gives a Size\n  expected: a loss: a torch\.nn\.Module"),
+        (
+            "optimizer",
+            r"optimizer: collections\.deque gives a deque\n  expected: an optimizer: a torch\.optim\.Optimizer",
+        ),
+    ],
+)
+def test_a_target_that_builds_something_else_is_named(
+    group: str, told: str, parts_of: Callable[..., Parts], tmp_path: Path
+) -> None:
+    (tmp_path / "conf" / group).mkdir(parents=True)
+    target = "collections.deque" if group == "optimizer" else "torch.Size"
+    (tmp_path / "conf" / group / "other.yaml").write_text(f"_target_: {target}\n")
+    with pytest.raises(UserError, match=told):
+        parts_of(f"{group}=other")
+
+
+def test_a_model_without_a_weight_to_train_is_named(
+    parts_of: Callable[..., Parts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bare.py").write_text(
+        "import torch\nclass Net(torch.nn.Module):\n"
+        "    def forward(self, images):\n        return images.flatten(1)[:, :10]\n"
+    )
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "bare.yaml").write_text("_target_: bare.Net\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="model: it has no weight that is trained"):
+        parts_of("model=bare")
+
+
 @pytest.fixture
 def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The data ``own``, a Dataset of 30 samples, of which each third is of the class ``own_data.LOW``."""
