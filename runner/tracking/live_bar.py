@@ -1,7 +1,7 @@
 """The progress bar on a terminal."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TextIO
 
 from rich.cells import cell_len
@@ -38,8 +38,8 @@ class LiveBar:
         texts = [activity.counted(), *activity.details()]
         known = [*self._widths, *[0] * len(texts)]
         self._widths = [max(len(text), width) for text, width in zip(texts, known, strict=False)]
-        end = "".join(f"  {text:>{width}}" for text, width in zip(texts, self._widths, strict=False))
-        self._live.update(_Line(f"{activity.description}  ", activity.done, activity.total, end), refresh=True)
+        ends = [f"  {text:>{width}}" for text, width in zip(texts, self._widths, strict=False)]
+        self._live.update(_Line(f"{activity.description}  ", activity.done, activity.total, ends), refresh=True)
 
     def print_above(self, text: str) -> None:
         """Write lines that stay, above the bar; ANSI colours in them are kept."""
@@ -51,17 +51,26 @@ class LiveBar:
 
 
 class _Line(NamedTuple):
-    """A bar between two texts, as wide as the terminal; rich's tables would take three times as long for it."""
+    """A bar between texts, as wide as the terminal; rich's tables would take three times as long for it.
+
+    A number that is cut would be another one: of the texts at the end, those that do not fit are left out.
+    """
 
     begin: str
     done: int
     total: int | None
-    end: str
+    ends: Sequence[str]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         yield Segment(self.begin)
-        width = options.max_width - cell_len(self.begin) - cell_len(self.end)
+        room = options.max_width - cell_len(self.begin)
+        end = ""
+        for text in self.ends:
+            if cell_len(end + text) > room:
+                break
+            end += text
+        width = room - cell_len(end)
         if width > 0:
             bar = ProgressBar(self.total, self.done, width, pulse=self.total is None)
             yield from console.render(bar, options)
-        yield Segment(self.end)
+        yield Segment(end)

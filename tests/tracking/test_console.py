@@ -233,6 +233,29 @@ def test_a_terminal_shows_a_bar_once_half_a_second_has_passed(fancy, stream, clo
     assert len(line) <= 80
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (60, "25/100  loss 0.5000  50/s  1.5 s left"),
+        (50, "25/100  loss 0.5000  50/s"),
+        (38, "25/100  loss 0.5000"),
+        (28, "25/100"),
+        (12, ""),
+    ],
+)
+def test_a_narrow_terminal_shows_fewer_numbers_and_never_a_part_of_one(
+    fancy, stream, clock, monkeypatch, columns, shown
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    fancy.start_epoch(3, 10, 100)
+    fancy.note_loss(0.5)
+    clock.now += 0.5
+    fancy.step(25)
+    (line,) = visible(taken(stream)).strip().splitlines()
+    assert len(line) <= columns
+    assert re.sub("[━╸╺]+", "", line).removeprefix("epoch  3/10").strip() == shown
+
+
 def test_the_bar_is_drawn_at_most_twice_a_second(fancy, stream, clock):
     fancy.start_epoch(1, 1, 100_000)
     draws = 0
