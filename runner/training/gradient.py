@@ -113,7 +113,9 @@ class EagerGradient:
 def _no_loss(loss: object) -> UserError | None:
     """What to tell of something that a loss of the user's gave and that has no gradient; None: it has one."""
     if not isinstance(loss, Tensor) or loss.ndim:
-        given = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        given = "None" if loss is None else f"a {type(loss).__name__}"
+        if isinstance(loss, Tensor):
+            given = f"a tensor of shape {tuple(loss.shape)}"
         return UserError(
             f"loss: it gives {given}",
             expected="a tensor without axes, such as the mean over the batch",

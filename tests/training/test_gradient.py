@@ -46,7 +46,7 @@ def test_a_last_batch_of_one_sample_is_told_where_batch_normalisation_cannot_tak
 @pytest.mark.parametrize(
     ("loss", "told"),
     [
-        (lambda outputs, targets: None, "loss: it gives a NoneType\n"),
+        (lambda outputs, targets: None, "loss: it gives None\n"),
         (lambda outputs, targets: 0.5, "loss: it gives a float\n"),
         (lambda outputs, targets: (outputs.mean(), targets), "loss: it gives a tuple\n"),
         (lambda outputs, targets: (outputs - targets).sum(1), r"loss: it gives a tensor of shape \(4,\)\n"),
