@@ -175,7 +175,7 @@ def open_session(
         "data": parts.splits.fingerprint,
     }
     for difference in provenance.note_execution(run.provenance_file, facts):
-        console.warn(f"since the run was last executed: {difference}")
+        console.warn(provenance.since_last_executed(difference))
     signature_of(parts.splits, parts.task).note(run.signature_file)
     tracking = config.tracking
     board = TensorBoard(run.tensorboard, console.warn, lock.glance) if tracking.tensorboard else None

@@ -70,6 +70,23 @@ def test_changed_data_are_told(stopped: Path) -> None:
     ]
 
 
+def test_an_evaluation_with_the_data_of_the_training_warns_of_nothing(stopped: Path) -> None:
+    code, text = done(stopped, command, "eval", "run", "--checkpoint", "last")
+    assert code == 0, text
+    assert "warning" not in text
+
+
+def test_an_evaluation_with_other_data_warns_that_the_split_may_be_another_one(stopped: Path) -> None:
+    lines = (stopped / "labels.csv").read_text().splitlines()
+    (stopped / "labels.csv").write_text("\n".join(lines[:-1]) + "\n")
+    code, text = done(stopped, command, "eval", "run", "--checkpoint", "last")
+    assert code == 0, text
+    assert (
+        "warning: since the run was last executed: the data has changed: its fingerprint is another\n"
+        "  the split may be another one, too, and samples of test may have been trained on\n"
+    ) in text
+
+
 def test_changed_code_is_named_without_git(stopped: Path) -> None:
     (stopped / "own_net.py").write_text(MODEL + "# another line\n")
     assert resumed(stopped) == ["warning: since the run was last executed: the code has changed: own_net.py"]
