@@ -16,49 +16,44 @@ H: height, W: width, C: channels.
 
 import io
 import os
-import threading
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from runner.data.modes import CHANNELS, opened, resolved
 from runner.data.quick import content_of, pixels_of
 from runner.data.source import Array, Size
+from runner.data.tiff import probe_tiff, read_tiff
 
 Fit = Literal["stretch", "crop"]
 """How images of another shape are brought to the size of a sample: see ``resize``."""
-VERSION = 1
+VERSION = 2
 """To be raised whenever a change of the code gives other pixels for a file: what was kept is not used any more then."""
 
 _TIFF = (".tif", ".tiff")
-# Modes whose numbers are the pixels. Others (palette, CMYK, YCbCr, ...) are converted to RGB.
-_CHANNELS = {"1": 1, "L": 1, "LA": 1, "I": 1, "F": 1, "I;16": 1, "I;16B": 1, "RGB": 3, "RGBA": 4}
 _LUMA_16 = np.array([19595, 38470, 7471], dtype=np.int64)  # the weights times 2**16, as Pillow has them
-
-# scikit-image changes the warning filters while it reads, which two threads must not do at once.
-_scikit_image = threading.Lock()
 
 
 def read_pixels(path: Path) -> Array:
     """The pixels of an image file, (H, W) or (H, W, C) with C of 2 (grey and alpha), 3 or 4.
 
-    TIFF is read by scikit-image. It reads the other formats through Pillow, so Pillow is asked at once, or what gives
-    the same pixels in less time (see quick.py): from several threads, and never dependent on what is installed.
+    TIFF is read as tiff.py says, the other formats by Pillow, or by what gives the same pixels in less time (see
+    quick.py): from several threads, and never dependent on what is installed.
 
     Raises:
         ValueError: If the file is no image, is cut short, or holds several frames.
         OSError: If it cannot be opened.
     """
-    if os.fspath(path).lower().endswith(_TIFF):
-        return _as_supported(_read_tiff(path))
+    if _is_tiff(path):
+        return _as_supported(read_tiff(path))
     content = content_of(path)
     pixels = pixels_of(content)
     if pixels is not None:
         return pixels
-    with Image.open(io.BytesIO(content)) as image:
-        _refuse_frames(image)
-        return _as_supported(np.asarray(image if image.mode in _CHANNELS else image.convert("RGB")))
+    with opened(io.BytesIO(content)) as image:
+        return _as_supported(np.asarray(resolved(image)))
 
 
 def read_mask(path: Path) -> Array:
@@ -68,12 +63,11 @@ def read_mask(path: Path) -> Array:
         ValueError: If it is no image, or a colour image whose channels differ.
         OSError: If it cannot be opened.
     """
-    if os.fspath(path).lower().endswith(_TIFF):
-        values = _as_supported(_read_tiff(path))
+    if _is_tiff(path):
+        values = _as_supported(read_tiff(path, indices=True))
     else:
-        with Image.open(path) as image:
-            _refuse_frames(image)
-            values = _as_supported(np.asarray(image))
+        with opened(path) as image:
+            values = _as_supported(np.asarray(resolved(image, indices=True)))
     if values.ndim == 3:
         colours = values[:, :, : 1 if values.shape[2] == 2 else 3]
         if not (colours == colours[:, :, :1]).all():
@@ -90,14 +84,16 @@ def read_image(path: Path, channels: int) -> Array:
 
 
 def probe(path: Path) -> tuple[int, Size]:
-    """Channels and (height, width) from the header alone."""
-    try:
-        with Image.open(path) as image:
-            return _CHANNELS.get(image.mode, 3), (image.height, image.width)
-    except OSError:  # a TIFF of a kind that only scikit-image knows
-        pixels = read_pixels(path)
-        channels = pixels.shape[2] if pixels.ndim == 3 else 1
-        return 1 if channels == 2 else channels, (pixels.shape[0], pixels.shape[1])
+    """Channels and (height, width) from the header alone, as reading gives them.
+
+    Raises:
+        ValueError: If it cannot be read, as far as a header tells it.
+        OSError: If it cannot be opened.
+    """
+    if _is_tiff(path):
+        return probe_tiff(path)
+    with opened(path) as image:
+        return CHANNELS.get(image.mode, 3), (image.height, image.width)
 
 
 def with_channels(pixels: Array, channels: int) -> Array:
@@ -155,23 +151,8 @@ def _resized(plane: Array, size: Size, resampling: Image.Resampling) -> Array:
     return np.asarray(Image.fromarray(plane).resize((size[1], size[0]), resampling))
 
 
-def _read_tiff(path: Path) -> Array:
-    try:
-        with Image.open(path) as image:
-            _refuse_frames(image)
-    except UnidentifiedImageError:
-        pass  # scikit-image knows more kinds of TIFF than Pillow
-    with _scikit_image:
-        import skimage.io
-
-        pixels: Array = skimage.io.imread(path)
-    return pixels
-
-
-def _refuse_frames(image: Image.Image) -> None:
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise ValueError(f"holds {frames} frames, where one is expected")
+def _is_tiff(path: Path) -> bool:
+    return os.fspath(path).lower().endswith(_TIFF)
 
 
 def _as_supported(pixels: Array) -> Array:
@@ -183,10 +164,10 @@ def _as_supported(pixels: Array) -> Array:
         return pixels.astype(np.uint8) * np.uint8(255)
     if pixels.dtype.kind == "f":
         return pixels.astype(np.float32)
-    if pixels.dtype.kind in "iu" and pixels.dtype.itemsize > 1:
+    if pixels.dtype.kind in "iu" and pixels.dtype != np.uint8:
         if pixels.min() < 0 or pixels.max() > 65535:
             raise ValueError("has values outside 0..65535")
-        return pixels.astype(np.uint16)
+        return pixels.astype(np.uint8 if pixels.dtype.itemsize == 1 else np.uint16)
     return pixels
 
 

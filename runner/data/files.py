@@ -66,14 +66,19 @@ def header_of(files: Iterable[Path], channels: int | Literal["auto"]) -> tuple[i
     Raises:
         UserError: If none of them is an image.
     """
-    file = None
+    reason = ""
     for file in files:
-        try:
-            found, size = probe(file)
-        except (OSError, ValueError):
+        header = _probed(file)
+        if isinstance(header, Broken):
+            reason = f"; the last one tried is {file}: {header.reason}"
             continue  # told by reading, together with all others
+        found, size = header
         return found if channels == "auto" else channels, size
-    raise UserError(f"no image can be read; the last one tried is {file}")
+    raise UserError(f"no image can be read{reason}")
+
+
+def _probed(file: Path) -> "tuple[int, Size] | Broken":
+    return attempt(lambda _: probe(file), 0)
 
 
 def report(problems: Sequence[Problem], total: int) -> None:

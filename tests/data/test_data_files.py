@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from runner.data.files import decode_all, header_of, images_below, report, stack
 from runner.data.lazy import images_of
@@ -75,6 +76,13 @@ def test_the_header_is_that_of_the_first_file_that_can_be_read(write_image, writ
     assert header_of(files, 1) == (1, (2, 3))
     with pytest.raises(UserError, match=r"no image can be read.*0\.png"):
         header_of(files[:1], "auto")
+
+
+def test_an_image_that_is_too_large_is_told_and_not_taken_for_a_fault(write_image, monkeypatch):
+    file = write_image("a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(UserError, match=r"no image can be read; the last one tried is .*a\.png: is too large: "):
+        header_of([file], "auto")
 
 
 def test_running_out_of_memory_is_not_blamed_on_a_file():

@@ -150,3 +150,137 @@ def test_resizing_interpolates_16_bits_finely():
 def test_resizing_a_mask_makes_no_new_values(dtype):
     mask = np.array([[0, 200]], dtype)
     assert resize_mask(mask, (2, 4)).tolist() == [[0, 0, 200, 200]] * 2
+
+
+# --- TIFF -------------------------------------------------------------------------------------------------------------
+
+
+def write_tiff(path, pixels, **options):
+    tifffile.imwrite(path, pixels, **options)
+    return path
+
+
+def turned(path, orientation):
+    """A colour TIFF that viewers show turned."""
+    return write_tiff(path, COLOUR, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+
+
+def palette():
+    return Image.fromarray(COLOUR).quantize(8)
+
+
+def has_header_of_its_pixels(path):
+    channels, size = probe(path)
+    return read_image(path, channels).shape == (channels, *size)
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "LAB", "YCbCr"])
+def test_a_tiff_of_other_colours_becomes_rgb_as_pillow_converts_it(tmp_path, mode):
+    image = palette() if mode == "P" else Image.fromarray(COLOUR).convert(mode)
+    image.save(tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as saved:
+        assert saved.mode == mode
+        expected = np.asarray(saved.convert("RGB"))
+    assert (read_pixels(tmp_path / "a.tif") == expected).all()
+    assert has_header_of_its_pixels(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "tiff_lzw"}], ids=["plain", "lzw"])
+def test_the_values_of_a_palette_mask_in_tiff_are_its_indices(tmp_path, options):
+    palette().save(tmp_path / "mask.tif", **options)
+    assert (read_mask(tmp_path / "mask.tif") == np.asarray(palette())).all()
+
+
+@pytest.mark.parametrize("read", [read_pixels, read_mask])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_whose_0_is_white_is_inverted(tmp_path, read, dtype):
+    pixels = GREY.astype(dtype)
+    path = write_tiff(tmp_path / "a.tif", np.iinfo(dtype).max - pixels, photometric="miniswhite")
+    assert read(path).dtype == dtype
+    assert (read(path) == pixels).all()
+
+
+def test_a_tiff_of_black_and_white_whose_0_is_white_is_inverted(tmp_path):
+    write_tiff(tmp_path / "a.tif", GREY <= 100, photometric="miniswhite")
+    assert (read_pixels(tmp_path / "a.tif") == np.where(GREY > 100, 255, 0)).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_of_a_tiff_is_not_applied(tmp_path, orientation):
+    path = turned(tmp_path / "a.tif", orientation)
+    assert (read_pixels(path) == COLOUR).all()
+    assert probe(path) == (3, (5, 7))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_of_a_tiff_that_pillow_reads_is_not_applied_either(tmp_path, orientation):
+    Image.fromarray(COLOUR).save(tmp_path / "a.tif", compression="tiff_lzw", tiffinfo={274: orientation})
+    assert (read_pixels(tmp_path / "a.tif") == COLOUR).all()
+    assert probe(tmp_path / "a.tif") == (3, (5, 7))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float64])
+@pytest.mark.parametrize("count", [3, 4])
+def test_a_stack_of_pages_is_no_colour_picture(tmp_path, dtype, count):
+    path = write_tiff(tmp_path / "a.tif", np.stack([GREY] * count).astype(dtype), photometric="minisblack")
+    for read in (read_pixels, read_mask, probe):
+        with pytest.raises(ValueError, match=f"^holds {count} frames, where one is expected$"):
+            read(path)
+
+
+@pytest.mark.parametrize("options", [{"imagej": True}, {"truncate": True}], ids=["ImageJ", "tifffile"])
+def test_a_stack_that_shares_a_header_is_no_colour_picture(tmp_path, options):
+    path = write_tiff(tmp_path / "a.tif", np.stack([GREY] * 3), photometric="minisblack", **options)
+    with pytest.raises(ValueError, match="holds 3 frames"):
+        read_pixels(path)
+
+
+def test_channels_that_lie_in_planes_are_put_together(tmp_path):
+    planes = COLOUR.transpose(2, 0, 1)
+    path = write_tiff(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
+    assert (read_pixels(path) == COLOUR).all()
+    assert probe(path) == (3, (5, 7))
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("pixels", [GREY, COLOUR, ALPHA, GREY.astype(np.uint16)], ids=["grey", "rgb", "rgba", "16"])
+def test_compressed_tiff_has_the_pixels_that_were_compressed(tmp_path, compression, pixels):
+    save(tmp_path / "a.tif", pixels, compression=compression)
+    assert read_pixels(tmp_path / "a.tif").dtype == pixels.dtype
+    assert (read_pixels(tmp_path / "a.tif") == pixels).all()
+    assert has_header_of_its_pixels(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(("compression", "mode"), [("jpeg", "RGB"), ("jpeg", "L"), ("group4", "1"), ("group3", "1")])
+def test_tiff_with_jpeg_or_fax_compression_has_the_pixels_that_pillow_reads(tmp_path, compression, mode):
+    Image.fromarray(COLOUR).convert(mode).save(tmp_path / "a.tif", compression=compression)
+    with Image.open(tmp_path / "a.tif") as image:
+        expected = np.asarray(image.convert("L") if mode == "1" else image)
+    assert (read_pixels(tmp_path / "a.tif") == expected).all()
+    assert has_header_of_its_pixels(tmp_path / "a.tif")
+
+
+def test_a_tiff_of_a_depth_that_pillow_cuts_is_told_as_tifffile_tells_it(tmp_path, monkeypatch):
+    path = write_tiff(tmp_path / "a.tif", COLOUR.astype(np.uint16), photometric="rgb", compression="zlib")
+
+    def lacks_a_codec(page):
+        raise ValueError("needs another package")
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", lacks_a_codec)
+    with pytest.raises(ValueError, match="needs another package"):
+        read_pixels(path)
+
+
+def test_signed_bytes_that_are_not_negative_are_bytes(tmp_path):
+    path = write_tiff(tmp_path / "a.tif", (GREY // 2).astype(np.int8))
+    assert read_pixels(path).dtype == np.uint8
+    assert (read_pixels(path) == GREY // 2).all()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_more_pixels_than_pillow_takes_are_refused_before_they_are_decoded(tmp_path, monkeypatch, name):
+    save(tmp_path / name, GREY)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    for read in (read_pixels, read_mask, probe):
+        with pytest.raises(ValueError, match="is too large: "):
+            read(tmp_path / name)
