@@ -27,10 +27,11 @@ class UserError(Exception):
         nearest: str | None = None,
         fix: str | None = None,
     ) -> None:
-        self.what = what
-        self._hints = {"where": where, "expected": expected, "nearest": nearest, "fix": fix}
+        self.what = _in_utf8(what)
+        hints = {"where": where, "expected": expected, "nearest": nearest, "fix": fix}
+        self._hints = {label: hint and _in_utf8(hint) for label, hint in hints.items()}
         lines = [f"  {label + ':':<10}{hint}" for label, hint in self._hints.items() if hint]
-        super().__init__("\n".join([what, *lines]))
+        super().__init__("\n".join([self.what, *lines]))
 
     def at(self, where: str) -> "UserError":
         """The same mistake, told with the file or the override that it comes from."""
@@ -39,6 +40,11 @@ class UserError(Exception):
     def reworded(self, reword: Callable[[str], str]) -> "UserError":
         """The same mistake with each of its texts in other words."""
         return UserError(reword(self.what), **{name: hint and reword(hint) for name, hint in self._hints.items()})
+
+
+def _in_utf8(text: str) -> str:
+    """A text that can be written anywhere: names of files may have bytes that are no characters."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 class UserErrors(UserError):
@@ -67,3 +73,9 @@ def listing(names: Iterable[object], limit: int = 20) -> str:
     texts = [str(name) for name in names]
     shown = ", ".join(texts[:limit])
     return f"{shown}, ... ({len(texts) - limit} more)" if len(texts) > limit else shown
+
+
+def reason_of(error: BaseException) -> str:
+    """What an exception says, in a line; what it is, where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

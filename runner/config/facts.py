@@ -4,10 +4,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
 
 from runner.build import ArgumentErrors, build
 from runner.config.keys import stray_keys
 from runner.config.origin import Origin
+from runner.config.sections.data import Data
 from runner.data.source import Facts
 from runner.errors import UserError
 
@@ -50,6 +52,8 @@ def _ask(data: DictConfig, asked: list[str], origin: Origin) -> tuple[list[UserE
 
 
 def _ask_shipped(node: dict[str, Any], asked: list[str]) -> tuple[list[UserError], Facts | None]:
+    if not _is_valid(node):
+        return [], None  # arguments of a wrong type: the schema tells which
     try:
         source = build(node, key="data.source")
         source.check()
@@ -58,8 +62,16 @@ def _ask_shipped(node: dict[str, Any], asked: list[str]) -> tuple[list[UserError
         return [], None  # told with the keys of all other parts
     except UserError as error:
         return [error], None
-    except (TypeError, ValueError):
-        return [], None  # arguments of a wrong type: the schema tells which
+
+
+def _is_valid(node: dict[str, Any]) -> bool:
+    """Whether the schema takes the arguments of a source, as far as they are known."""
+    known = {key: value for key, value in node.items() if value != "auto"}
+    try:
+        Data.model_validate({"source": known})
+    except ValidationError as error:
+        return all(details["loc"][0] != "source" for details in error.errors(include_url=False))
+    return True
 
 
 def _ask_own(node: dict[str, Any], asked: list[str], origin: Origin) -> tuple[list[UserError], Facts | None]:

@@ -2,16 +2,19 @@
 
 import math
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
 
+from runner.data.npy import load_npy
 from runner.data.source import Array
 from runner.data.table import Column, Table, numbers_of
-from runner.errors import UserError, listing, nearest
+from runner.errors import UserError, listing, nearest, reason_of
 
 Name = str | int | list[str | int]
 """What to take from a file: the name of an array or its position from 0; a list of columns of a CSV file."""
@@ -76,42 +79,46 @@ class NumpyFile:
     @cached_property
     def names(self) -> list[str]:
         """Of all arrays, in the order of the file."""
-        if self.path.suffix.lower() == ".npy":
+        if self._is_single:
             return [self.path.stem]
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                return [name.removesuffix(".npy") for name in archive.namelist()]
-        except (OSError, zipfile.BadZipFile) as error:
-            raise UserError(f"{self.path} cannot be read: {error}") from error
+        with _reading(str(self.path)), zipfile.ZipFile(self.path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
     def shape(self, name: Name) -> tuple[int, ...]:
         """The shape of an array, by its header."""
-        known = _known(name, self.names, self.path)
-        if self.path.suffix.lower() == ".npy":
-            return tuple(np.load(self.path, mmap_mode="r", allow_pickle=False).shape)
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{known}.npy") as stream:
-            return _header(stream)[0]
+        with self._reading(name) as known:
+            if self._is_single:
+                return tuple(load_npy(self.path, mapped=True).shape)
+            with zipfile.ZipFile(self.path) as archive, archive.open(f"{known}.npy") as stream:
+                return _header(stream)[0]
 
     def first(self, name: Name) -> Array:
         """The first row of an array, (1, ...)."""
-        known = _known(name, self.names, self.path)
-        if self.path.suffix.lower() == ".npy":
-            return np.array(np.load(self.path, mmap_mode="r", allow_pickle=False)[:1])
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{known}.npy") as stream:
-            shape, by_column, dtype = _header(stream)
-            if not by_column and not dtype.hasobject:
-                row = stream.read(math.prod(shape[1:]) * dtype.itemsize)
-                return np.frombuffer(row, dtype).reshape((-1, *shape[1:]))[:1]
+        with self._reading(name) as known:
+            if self._is_single:
+                return np.array(load_npy(self.path, mapped=True)[:1])
+            with zipfile.ZipFile(self.path) as archive, archive.open(f"{known}.npy") as stream:
+                shape, by_column, dtype = _header(stream)
+                if not by_column and not dtype.hasobject:
+                    row = stream.read(math.prod(shape[1:]) * dtype.itemsize)
+                    return np.frombuffer(row, dtype).reshape((-1, *shape[1:]))[:1]
         return self.read(name)[:1]
 
     def read(self, name: Name, as_text: bool = False) -> Array:
         """An array."""
+        with self._reading(name) as known:
+            return load_npy(self.path) if self._is_single else np.asarray(np.load(self.path, allow_pickle=False)[known])
+
+    @property
+    def _is_single(self) -> bool:
+        return self.path.suffix.lower() == ".npy"
+
+    @contextmanager
+    def _reading(self, name: Name) -> Iterator[str]:
+        """The name of an array as the file has it, while the array is read."""
         known = _known(name, self.names, self.path)
-        try:
-            loaded = np.load(self.path, allow_pickle=False)
-            return np.asarray(loaded if self.path.suffix.lower() == ".npy" else loaded[known])
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise UserError(f"{self.path}: {known} cannot be read: {str(error).splitlines()[0]}") from error
+        with _reading(f"{self.path}: {known}"):
+            yield known
 
 
 class TorchFile:
@@ -131,7 +138,7 @@ class TorchFile:
                 loaded = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file raises whatever its reader stumbles over
             raise UserError(
-                f"{self.path} cannot be read: {str(error).strip().splitlines()[0]}",
+                f"{self.path} cannot be read: {reason_of(error)}",
                 expected="a dictionary, tuple or list of tensors, written by torch.save",
             ) from error
         if isinstance(loaded, (tuple, list)):
@@ -140,6 +147,9 @@ class TorchFile:
             loaded = {self.path.stem: loaded}
         if not isinstance(loaded, Mapping) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
             raise UserError(f"{self.path} holds something else", expected="a dictionary, tuple or list of tensors")
+        sparse = [str(name) for name, value in loaded.items() if value.layout is not torch.strided]
+        if sparse:
+            raise UserError(f"{self.path}: {listing(sparse)} is sparse", expected="tensors that are not: to_dense()")
         return {str(name): value for name, value in loaded.items()}
 
     @property
@@ -208,6 +218,15 @@ class CsvFile:
     def _rows(self) -> Any:
         every: Sequence[Column] = list(range(len(self._table.titles)))
         return self._table.read({str(self.path): every})
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Tell what NumPy and zipfile raise for a damaged file as the user's mistake that it is."""
+    try:
+        yield
+    except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{what} cannot be read: {reason_of(error)}") from error
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

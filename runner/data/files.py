@@ -12,7 +12,7 @@ import numpy as np
 from runner.cpus import allowed_cpus
 from runner.data.decode import probe
 from runner.data.source import Array, Progress, Size
-from runner.errors import UserError
+from runner.errors import UserError, reason_of
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm")
 NUM_SHOWN = 5  # broken files named in a message; the rest is counted
@@ -225,5 +225,4 @@ def _reason(error: Exception) -> str:
         return str(error)
     if type(error).__name__ == "UnidentifiedImageError":
         return "is not an image that can be read"
-    lines = str(error).splitlines() or [type(error).__name__]
-    return f"cannot be read ({lines[0]})"
+    return f"cannot be read ({reason_of(error)})"

@@ -12,6 +12,8 @@ from runner.errors import UserError, listing
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 _DECIMAL = re.compile(r"[+-]?\d+\.\d*[1-9]\d*")
+_ALWAYS_CLASSES = 10_000
+"""Up to here a number is a class, however few samples there are; above it, with ten times fewer samples, it is not."""
 
 
 class Labels(NamedTuple):
@@ -69,7 +71,7 @@ def read_labels(
 
 
 def _as_classes(labels: list[str], task: str, title: str, key: str, order: Sequence[str] | None) -> Labels:
-    classes = number_classes(labels, order)
+    classes = number_classes(labels, order, f"{key}={title}")
     decimals = [labels[index] for index in classes.problems if _DECIMAL.fullmatch(labels[index])]
     if order is None and 2 * len(decimals) > len(labels):
         raise UserError(
@@ -80,7 +82,7 @@ def _as_classes(labels: list[str], task: str, title: str, key: str, order: Seque
     return classes
 
 
-def number_classes(labels: Sequence[str], order: Sequence[str] | None = None) -> Labels:
+def number_classes(labels: Sequence[str], order: Sequence[str] | None = None, setting: str = "the labels") -> Labels:
     """Give every label its class number.
 
     Whole numbers are classes as they stand, from 0; names are sorted and numbered. Where at least half of the labels
@@ -89,6 +91,10 @@ def number_classes(labels: Sequence[str], order: Sequence[str] | None = None) ->
     Args:
         labels: As written; blanks around them do not count.
         order: The labels in the order of their numbers, to number them so instead.
+        setting: What names the labels, for messages.
+
+    Raises:
+        UserError: As ``require_classes``.
     """
     labels = [label.strip() for label in labels]
     if order is not None:
@@ -103,8 +109,28 @@ def number_classes(labels: Sequence[str], order: Sequence[str] | None = None) ->
         elif number < 0 or not number.is_integer():
             problems[index] = f"the label {label} is no class, which is a whole number from 0"
     targets = [-1 if index in problems else int(number or 0) for index, number in enumerate(numbers)]
+    require_classes(max(targets, default=0), len(targets), setting)
     classes = np.array(targets, dtype=np.int64)
     return Labels(classes, (), problems, (int(classes.max()) + 1) or None)
+
+
+def require_classes(largest: int, num_samples: int, setting: str) -> None:
+    """Refuse numbers that cannot be classes, such as those of persons or dates, before anything is made for each.
+
+    Args:
+        largest: The largest of them.
+        num_samples: How many samples there are.
+        setting: What names the labels.
+
+    Raises:
+        UserError: If the largest number is far above the number of samples.
+    """
+    if largest >= max(_ALWAYS_CLASSES, 10 * num_samples):
+        raise UserError(
+            f"{setting}: the largest label of {num_samples:,} samples is {largest}, which makes as many classes",
+            expected="classes numbered from 0, or names",
+            fix="the column of the classes, or task=regression, or data.source.classes=[...] with all labels in order",
+        )
 
 
 def _by_name(labels: Sequence[str], names: tuple[str, ...]) -> Labels:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from runner.data.npy import load_npy
 from runner.data.source import Array
-from runner.errors import UserError, listing
+from runner.errors import UserError, listing, reason_of
 
 
 def numbers(given: Sequence[float] | str, key: str) -> Array:
@@ -25,9 +26,9 @@ def numbers(given: Sequence[float] | str, key: str) -> Array:
     if not path.is_file():
         raise UserError(f"{key}: the file {path} is not there", fix=f"{key}=PATH, seen from {Path.cwd()}")
     try:
-        found = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _from_text(path)
+        found = load_npy(path) if path.suffix == ".npy" else _from_text(path)
     except (ValueError, OSError) as error:
-        raise UserError(f"{key}: {path} cannot be read as a list of numbers: {error}") from error
+        raise UserError(f"{key}: {path} cannot be read as a list of numbers: {reason_of(error)}") from error
     if found.ndim != 1 or found.dtype.kind not in "iuf" or not len(found):
         raise UserError(
             f"{key}: {path} holds {found.dtype} of shape {found.shape}", expected="numbers, one after another"

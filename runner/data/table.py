@@ -1,7 +1,8 @@
 """CSV files as rows of texts that still know where they stand."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from runner.data.source import PARTS, Array
-from runner.errors import UserError, listing, nearest
+from runner.errors import UserError, listing, nearest, reason_of
 
 Column = str | int
 """The name of a column, or its position from 0."""
@@ -86,18 +87,15 @@ class Table:
         for part, path in self.files.items():
             positions = self.positions(columns, path)
             line, before = 1, len(rows.lines)
-            try:
-                # Not by pandas, the import of which takes longer than reading 100,000 rows.
-                with path.open(encoding="utf-8-sig", newline="") as stream:
-                    reader = csv.reader(stream, delimiter=self._delimiter, skipinitialspace=True)
-                    for row in reader:
-                        cells = [row[at].strip() if at < len(row) else "" for at in positions]
-                        if any(cells) and (line > 1 or not self.header):
-                            rows.lines.append(line)
-                            rows.cells.append(cells)
-                        line = reader.line_num + 1
-            except (csv.Error, UnicodeError) as error:
-                raise UserError(f"{path} cannot be read as a table: {error}") from error
+            # Not by pandas, the import of which takes longer than reading 100,000 rows.
+            with _reading(path), path.open(encoding="utf-8-sig", newline="") as stream:
+                reader = csv.reader(stream, delimiter=self._delimiter, skipinitialspace=True)
+                for row in reader:
+                    cells = [row[at].strip() if at < len(row) else "" for at in positions]
+                    if any(cells) and (line > 1 or not self.header):
+                        rows.lines.append(line)
+                        rows.cells.append(cells)
+                    line = reader.line_num + 1
             found = len(rows.lines) - before
             if not found:
                 raise UserError(f"{path} has no rows", expected="a sample in each")
@@ -119,11 +117,43 @@ class Table:
         ]
 
     def _first_row(self, path: Path) -> list[str]:
-        with path.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
+        with _reading(path), path.open(encoding="utf-8-sig", newline="") as stream:
             row = next(csv.reader(stream, delimiter=self._delimiter, skipinitialspace=True), [])
         if not row:
             raise UserError(f"{path} is empty", expected="a sample in each row")
+        if any("\0" in cell for cell in row):  # every other byte of UTF-16 without a mark at its beginning
+            raise _no_utf8(path)
         return row
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tell what is wrong with a file that is no table."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise _no_utf8(path) from error
+    except (csv.Error, OSError) as error:
+        raise UserError(
+            f"{path} cannot be read as a table: {reason_of(error)}", expected="each quote closed where its text ends"
+        ) from error
+
+
+def _no_utf8(path: Path) -> UserError:
+    return UserError(
+        f"{path} cannot be read as a table: it is not UTF-8",
+        expected="a text in UTF-8, which spreadsheets call CSV UTF-8",
+        fix=f"iconv -f {_encoding_of(path)} -t UTF-8 {path} > NEW.csv",
+    )
+
+
+def _encoding_of(path: Path) -> str:
+    """What a text that is not UTF-8 probably is."""
+    with path.open("rb") as stream:
+        start = stream.read(1000)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    return "UTF-16LE" if b"\0" in start else "WINDOWS-1252"
 
 
 def parts_of(texts: Sequence[str]) -> tuple[Array, dict[int, str]]:

@@ -250,6 +250,20 @@ def test_data_that_is_not_there_is_refused_before_anything_is_made(here: Path) -
     assert list(here.iterdir()) == []
 
 
+def test_data_that_cannot_be_read_is_told_alone(here: Path) -> None:
+    (here / "t.csv").write_text("file,label\na.png,0\n", encoding="utf-16")
+    (message,) = refused("data=csv_images", "data.source.csv=t.csv")
+    assert message.startswith("t.csv cannot be read as a table: it is not UTF-8\n")
+    (here / "x.npz").write_bytes(b"")
+    (message,) = refused("data=tensors", "data.source.file=x.npz")
+    assert message == "x.npz cannot be read: File is not a zip file"
+
+
+def test_a_source_whose_arguments_are_of_a_wrong_type_is_told_by_the_schema_alone(here: Path) -> None:
+    (message,) = refused("data=csv_images", "data.source.csv=t.csv", "data.source.label_column={a:1}")
+    assert message.startswith("data.source.label_column={'a': 1} is not valid\n")
+
+
 @pytest.mark.parametrize("typed", [["model=lenet", "data=shapes"], ["data=shapes"], ["model=unet", "data=digits"]])
 def test_a_model_that_cannot_do_the_task_is_refused_by_name(typed: list[str], here: Path) -> None:
     (message,) = refused(*typed)

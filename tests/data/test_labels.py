@@ -1,4 +1,7 @@
-from runner.data.labels import number_classes
+import pytest
+
+from runner.data.labels import number_classes, read_labels
+from runner.errors import UserError
 
 
 def test_whole_numbers_are_the_classes_as_they_stand():
@@ -39,3 +42,17 @@ def test_a_given_order_numbers_names_and_numbers_alike():
     assert number_classes(["dog", "cat"], order=["dog", "cat"]).targets.tolist() == [0, 1]
     assert number_classes(["7", "3"], order=["3", "7"]).targets.tolist() == [1, 0]
     assert number_classes(["7", "4"], order=["3", "7"]).problems == {1: "the label '4' is none of 3, 7"}
+
+
+def test_numbers_far_above_the_number_of_samples_are_no_classes():
+    with pytest.raises(UserError, match=r"label_column=id: the largest label of 3 samples is 20230002"):
+        read_labels([["20230000"], ["20230002"], ["7"]], "classification", ["id"], "data.source.label_column")
+    with pytest.raises(UserError, match=r"the largest label of 2 samples is 100000000000000000000"):
+        number_classes(["0", str(10**20)])
+    assert number_classes(["0", "9999"]).num_classes == 10_000
+
+
+def test_large_numbers_whose_order_is_given_are_classes():
+    labels = read_labels([["20230002"]], "classification", ["id"], "key", ["20230000", "20230002"])
+    assert labels.targets.tolist() == [1]
+    assert labels.num_classes == 2

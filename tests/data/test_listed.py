@@ -48,3 +48,13 @@ def test_weights_are_one_for_each_sample():
         sample_weights([1, 2], 3)
     with pytest.raises(UserError, match=r"sample 1 has -2.0"):
         sample_weights([1, -2], 2)
+
+
+def test_an_array_file_that_is_empty_or_holds_several_arrays_is_refused(tmp_path):
+    (tmp_path / "empty.npy").touch()
+    with pytest.raises(UserError, match=r"data\.subset: .*empty\.npy cannot be read .*: it is empty"):
+        numbers(str(tmp_path / "empty.npy"), "data.subset")
+    np.savez(tmp_path / "a.npz", a=POOL)
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    with pytest.raises(UserError, match=r"a\.npy cannot be read .*: it is an \.npz file"):
+        numbers(str(tmp_path / "a.npy"), "data.subset")

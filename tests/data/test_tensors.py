@@ -1,3 +1,6 @@
+import warnings
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -141,3 +144,68 @@ def test_the_fingerprint_follows_the_contents_alone(npz):
     assert Tensors(npz).fingerprint() == before
     np.savez(npz, row=np.zeros((2, 2)), label=np.array([0, 1]))
     assert Tensors(npz).fingerprint() != before
+
+
+# --- files that cannot be read ----------------------------------------------------------------------------------------
+
+
+def refusal_of(file, **settings):
+    with pytest.raises(UserError) as refusal:
+        Tensors(file, **settings).facts()
+    return str(refusal.value)
+
+
+def test_an_array_file_that_cannot_be_read_is_told_with_the_reason(tmp_path, npz, rows):
+    whole = tmp_path / "whole.npy"
+    np.save(whole, rows)
+    zipped = npz.read_bytes()
+    for content, reason in {
+        b"": "it is empty",
+        whole.read_bytes()[:20]: "EOF: reading array header",
+        whole.read_bytes()[:150]: "mmap length is greater than file size",
+        zipped: "it is an .npz file by what stands in it",
+    }.items():
+        (tmp_path / "x.npy").write_bytes(content)
+        told = refusal_of(tmp_path / "x.npy", label={"file": str(npz), "name": "label"})
+        assert told.startswith(f"{tmp_path}/x.npy: x cannot be read: {reason}")
+    npz.write_bytes(zipped[: len(zipped) // 2])
+    assert refusal_of(npz) == f"{npz} cannot be read: File is not a zip file"
+
+
+def test_only_arrays_of_a_zipped_file_count_and_those_that_are_none_are_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+        archive.writestr("x.npy", "junk")
+        archive.writestr("y.npy", "junk")
+    assert refusal_of(tmp_path / "x.npz").startswith(f"{tmp_path}/x.npz: x cannot be read: ")
+
+
+def test_arrays_without_samples_are_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((0, 3)), y=np.zeros(0, np.int64))
+    assert "there is not a single sample" in refusal_of(tmp_path / "x.npz")
+
+
+def test_an_empty_file_and_sparse_tensors_of_torch_are_refused(tmp_path):
+    (tmp_path / "x.pt").touch()
+    assert refusal_of(tmp_path / "x.pt").startswith(f"{tmp_path}/x.pt cannot be read: EOFError\n")
+    torch.save({"x": torch.eye(3), "y": torch.arange(3), "z": torch.eye(3).to_sparse()}, tmp_path / "x.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, that it checks them
+        assert refusal_of(tmp_path / "x.pt").startswith(f"{tmp_path}/x.pt: z is sparse\n")
+
+
+def test_labels_that_are_bytes_are_texts_in_utf_8(tmp_path, rows):
+    np.savez(tmp_path / "x.npz", x=rows[:2], y=np.array(["thé", "café"]))
+    texts = Tensors(tmp_path / "x.npz").read()
+    np.savez(tmp_path / "x.npz", x=rows[:2], y=np.array(["thé".encode(), "café".encode()]))
+    assert Tensors(tmp_path / "x.npz").read().class_names == texts.class_names == ("café", "thé")
+    np.savez(tmp_path / "x.npz", x=rows[:2], y=np.array([b"th\xe9", b"caf\xe9"]))
+    assert "y of " in refusal_of(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("largest", [10**12, 2**63 + 5])
+def test_labels_far_above_the_number_of_samples_are_no_classes_unless_they_are_listed(tmp_path, rows, largest):
+    np.savez(tmp_path / "x.npz", x=rows[:2], y=np.array([0, largest], np.uint64))
+    assert f"data.source.label=y: the largest label of 2 samples is {largest}" in refusal_of(tmp_path / "x.npz")
+    if largest < 2**63:
+        assert Tensors(tmp_path / "x.npz", classes=[0, largest]).facts().num_classes == 2

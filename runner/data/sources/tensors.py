@@ -12,7 +12,7 @@ import numpy as np
 from runner.data import fingerprint
 from runner.data.arrays import ArrayFile, CsvFile, Name, open_arrays
 from runner.data.decode import resize, resize_mask
-from runner.data.labels import Labels, read_labels
+from runner.data.labels import Labels, read_labels, require_classes
 from runner.data.source import Array, Facts, Progress, Samples, Size, silent
 from runner.data.table import parts_of
 from runner.errors import UserError, listing
@@ -92,6 +92,8 @@ class Tensors:
             if () in counts.values():
                 scalar = next(name for name, count in counts.items() if not count)
                 raise UserError(f"{scalar} is a single number", expected="an array with a row for each sample")
+            if (0,) in counts.values():
+                raise UserError(f"{', '.join(counts)}: there is not a single sample", expected="a row for each sample")
             if len(set(counts.values())) > 1:
                 told = ", ".join(f"{name} has {count[0]}" for name, count in counts.items())
                 raise UserError(f"the numbers of samples do not agree: {told}", expected="the same number in each")
@@ -185,7 +187,7 @@ class Tensors:
     def _cells(self, part: str) -> Array:
         """The target of a part, (N, K), as it stands."""
         _, target = self._entries(part)
-        values = self._read(target, as_text=True)
+        values = _as_text(self._read(target, as_text=True), target)
         if values.ndim > 2:
             raise UserError(
                 f"{target}: shape {values.shape}, for task={self.task}",
@@ -207,6 +209,8 @@ class Tensors:
                 )
             titles = [f"{titles[0]}[{number}]" for number in range(values.shape[1])]
         if values.dtype.kind in "iub" and len(titles) == 1 and self.task in ("classification", "binary"):
+            if self.classes is None:
+                require_classes(int(values.max()), len(values), f"data.source.label={titles[0]}")
             return self._numbered(values[:, 0].astype(np.int64), target)
         labels = read_labels(values.astype(str).tolist(), self.task, titles, "data.source.label", self.classes)
         if labels.problems:
@@ -230,6 +234,16 @@ def _entry(given: Any, path: Path) -> _Entry:
     if isinstance(given, Mapping):
         return _Entry(Path(given["file"]), given["name"])
     return _Entry(path, given)
+
+
+def _as_text(values: Array, entry: _Entry) -> Array:
+    """Bytes as the texts that they are; other values as they stand."""
+    if values.dtype.kind != "S":
+        return values
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{entry} holds texts that are not UTF-8", expected="texts, or bytes of UTF-8") from error
 
 
 def _input(values: Array, entry: _Entry) -> Array:
