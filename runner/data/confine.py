@@ -24,6 +24,8 @@ class Root:
         Raises:
             ValueError: If it lies outside after ``..`` and symbolic links are followed, is not there, or is no file.
         """
+        if "\0" in name:
+            raise ValueError("is no name of a file: it holds a null character")
         parent, leaf = os.path.split(os.path.join(self._folder, name))
         path = os.path.join(self._realpath(parent), leaf)
         try:

@@ -29,19 +29,22 @@ def of_contents(files: Iterable[Path]) -> str:
 def of_listing(files: Iterable[Path | str], root: Path) -> str:
     """Digest of names (relative to ``root``), sizes and times of change: cheap, where contents would be dear.
 
-    A file that is not there counts as such, so that its absence is told by reading and not here.
+    A file that is not there counts as such, so that its absence is told by reading and not here. Names that are not
+    UTF-8 count by their bytes.
     """
     digest, folder = hashlib.sha256(), os.path.join(root, "")
     for file in files:
         path = os.fspath(file)
-        name = path.removeprefix(folder)
-        try:
-            status = os.stat(path)
-        except OSError:
-            digest.update(f"{name}\0missing\n".encode())
-        else:
-            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(f"{path.removeprefix(folder)}\0{_state_of(path)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _state_of(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # what holds a zero byte is no name of a file
+        return "missing"
+    return f"{status.st_size}\0{status.st_mtime_ns}"
 
 
 def of_arrays(arrays: Iterable[Array]) -> str:

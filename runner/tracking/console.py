@@ -224,7 +224,7 @@ class Console:
     def _log(self, lines: Sequence[str]) -> None:
         if self._log_file is not None:
             stamp = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-            with self._log_file.open("a", encoding="utf-8") as file:
+            with self._log_file.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines(f"{stamp}  {line}".rstrip() + "\n" for line in lines)
 
     def _show_lines(self, lines: Sequence[str], style: str | None) -> None:

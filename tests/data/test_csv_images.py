@@ -282,3 +282,31 @@ def test_images_are_cut_to_the_wanted_proportions(images, write_image, write_fil
     table = write_file("t.csv", "f,l\nwide.png,0\n")
     cropped = CsvImages(table, fit="crop").read((4, 4)).inputs[0][0, 0]
     assert cropped.tolist() == [[60, 60, 90, 90]] * 4
+
+
+@pytest.mark.parametrize(
+    ("encoding", "told"), [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16LE"), ("latin-1", "WINDOWS-1252")]
+)
+def test_a_table_that_is_not_utf_8_is_refused_with_what_converts_it(images, tmp_path, encoding, told):
+    table = tmp_path / "t.csv"
+    table.write_bytes("file,label\na.png,caf\u00e9\nb.png,th\u00e9\n".encode(encoding))
+    for ask in (CsvImages(table).facts, CsvImages(table).read):
+        with pytest.raises(UserError, match="cannot be read as a table: it is not UTF-8") as refusal:
+            ask()
+        assert f"iconv -f {told} -t UTF-8 {table} > NEW.csv" in str(refusal.value)
+
+
+def test_a_quote_that_is_never_closed_is_told(images, write_file):
+    table = write_file("t.csv", 'file,"label\n' + "a.png,0\n" * 20_000)
+    with pytest.raises(UserError, match=r"t\.csv cannot be read as a table: field larger than") as refusal:
+        CsvImages(table).check()
+    assert "expected: each quote closed" in str(refusal.value)
+
+
+def test_a_name_with_a_null_character_is_told_with_its_row(images, write_file):
+    source = CsvImages(write_file("t.csv", "file,label\na.png,0\nb\0.png,1\n"))
+    assert len(source.fingerprint()) == 64
+    with pytest.raises(UserError, match=r"row 2 \(line 3\): b\?\.png: is no name of a file: it holds a null character"):
+        source.read()
+    with pytest.raises(UserError, match="names no image that can be used"):
+        CsvImages(write_file("t.csv", "file,label\nb\0.png,1\n")).facts()

@@ -55,3 +55,12 @@ def test_arrays_count_by_type_shape_and_values():
     different = [values, values.reshape(2, 3), values.astype(np.uint16), values[::-1]]
     assert len({of_arrays([array]) for array in different}) == 4
     assert of_arrays([values[::2]]) == of_arrays([values[::2].copy()])
+
+
+def test_a_listing_takes_names_that_are_not_utf_8_and_those_that_no_file_can_have(tmp_path):
+    file = tmp_path / os.fsdecode(b"caf\xe9.png")
+    file.write_bytes(b"12")
+    there = of_listing([file], tmp_path)
+    file.unlink()
+    assert of_listing([file], tmp_path) != there
+    assert of_listing(["a\0b"], tmp_path) == of_listing([str(tmp_path / "a\0b")], tmp_path)

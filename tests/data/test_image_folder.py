@@ -79,3 +79,13 @@ def test_the_fingerprint_follows_the_files(write_image, tmp_path):
     assert ImageFolder(tmp_path).fingerprint() == before
     os.utime(file, (1, 1))
     assert ImageFolder(tmp_path).fingerprint() != before
+
+
+def test_a_name_that_is_not_utf_8_is_like_any_other_and_told_in_characters(write_image, tmp_path):
+    write_image(os.fsdecode(b"cat/caf\xe9.png"), value=10)
+    source = ImageFolder(tmp_path)
+    assert len(source.fingerprint()) == 64
+    assert levels(source.read()) == [10]
+    (tmp_path / "cat" / os.fsdecode(b"caf\xe9.png")).write_text("broken")
+    with pytest.raises(UserError, match=r"cat/caf\\udce9\.png: is not an image that can be read"):
+        ImageFolder(tmp_path).read(image_size=(4, 6))

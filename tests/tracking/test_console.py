@@ -391,3 +391,9 @@ def test_neither_torch_nor_rich_is_imported_before_a_bar_is_due():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "set()\n"
+
+
+def test_a_name_that_is_not_utf_8_does_not_stop_the_log(clock, stream, tmp_path):
+    console = Console(stream, log_file=tmp_path / "train.log", clock=clock)
+    console.error("caf\udce9.png is broken")
+    assert STAMPED.sub("", (tmp_path / "train.log").read_text()) == "caf\\udce9.png is broken\n"

@@ -187,7 +187,7 @@ class CsvImages:
 
     def _no_file(self, problems: Sequence[Problem]) -> UserError:
         """What to say where not one row can be used: as a rule, the names start from another folder."""
-        name = next((name for name in self._names if name), "")
+        name = next((name for name in self._names if name and "\0" not in name), "")
         file = self.root / name
         target = str(file.resolve())
         leads_to = target.removesuffix(name)
@@ -213,4 +213,5 @@ class CsvImages:
                 yield root.file(name)
 
     def _place(self, index: int) -> str:
-        return f"{self._rows.place(index, self._table.header)}: {self._names[index] or '(no file name)'}"
+        name = self._names[index].replace("\0", "?") or "(no file name)"
+        return f"{self._rows.place(index, self._table.header)}: {name}"
