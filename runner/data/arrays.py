@@ -190,6 +190,11 @@ class CsvFile:
         """Of all columns."""
         return self._table.titles
 
+    @property
+    def other_delimiter(self) -> str | None:
+        """As of ``Table``."""
+        return self._table.other_delimiter()
+
     def shape(self, name: Name) -> tuple[int, ...]:
         """(N, F) for a list of columns, (N,) for one."""
         return (len(self._rows.lines), len(name)) if isinstance(name, list) else (len(self._rows.lines),)

@@ -15,6 +15,8 @@ from runner.errors import UserError, listing, nearest, reason_of
 Column = str | int
 """The name of a column, or its position from 0."""
 
+_OTHERS = {";": ";", "\t": r"\t", "|": "|", ",": ","}
+"""Delimiters, and how each is typed."""
 _PART_OF = {"training": "train", "valid": "val", "validation": "val", "testing": "test"} | {p: p for p in PARTS}
 
 
@@ -42,14 +44,14 @@ class Table:
 
     Args:
         files: The CSV files (UTF-8) by part: ``train``, ``val``, ``test``, or ``""`` where there is one for all.
-        delimiter: What stands between two columns.
+        delimiter: What stands between two columns: one character, or a backslash and a t for a tab.
         header: Whether the first row of each names the columns.
         keys: The setting that names each file, by part.
     """
 
     def __init__(self, files: Mapping[str, Path], delimiter: str, header: bool, keys: Mapping[str, str]) -> None:
         self.files = dict(files)
-        self._delimiter = delimiter
+        self._delimiter = "\t" if delimiter == r"\t" else delimiter  # which no shell makes easy to type
         self.header = header
         self._keys = keys
 
@@ -112,9 +114,24 @@ class Table:
         path = path or next(iter(self.files.values()))
         first = self._first_row(path)
         titles = [title.strip() for title in first] if self.header else []
+        fix = self.other_delimiter(path)
         return [
-            _position(column, titles, len(first), key, path) for key, wanted in columns.items() for column in wanted
+            _position(column, titles, len(first), key, path, fix)
+            for key, wanted in columns.items()
+            for column in wanted
         ]
+
+    def other_delimiter(self, path: Path | None = None) -> str | None:
+        """What to type where the columns of a file stand between other delimiters; None where they seem not to.
+
+        Args:
+            path: The file; None: the first one.
+        """
+        first = self._first_row(path or next(iter(self.files.values())))
+        if len(first) > 1:
+            return None
+        shown = next((shown for mark, shown in _OTHERS.items() if mark in first[0]), None)
+        return shown and f"'data.source.delimiter=\"{shown}\"'"
 
     def _first_row(self, path: Path) -> list[str]:
         with _reading(path), path.open(encoding="utf-8-sig", newline="") as stream:
@@ -192,16 +209,21 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _position(column: Column, titles: list[str], num_columns: int, key: str, path: Path) -> int:
+def _position(column: Column, titles: list[str], num_columns: int, key: str, path: Path, fix: str | None) -> int:
     if isinstance(column, int):
         if not 0 <= column < num_columns:
             raise UserError(
-                f"{key}={column}: {path} has {num_columns} columns", expected=f"a position from 0 to {num_columns - 1}"
+                f"{key}={column}: {path} has {num_columns} column{'s' * (num_columns != 1)}",
+                expected=f"a position from 0 to {num_columns - 1}",
+                fix=fix,
             )
         return column
     if column not in titles:
         expected = listing(titles) if titles else "a position, because data.source.header is false"
         raise UserError(
-            f"{key}={column}: {path} has no column of that name", expected=expected, nearest=nearest(column, titles)
+            f"{key}={column}: {path} has no column of that name",
+            expected=expected,
+            nearest=nearest(column, titles),
+            fix=fix,
         )
     return titles.index(column)

@@ -259,6 +259,15 @@ def test_data_that_cannot_be_read_is_told_alone(here: Path) -> None:
     assert message == "x.npz cannot be read: File is not a zip file"
 
 
+def test_a_delimiter_is_one_character_or_a_tab_as_it_is_typed(here: Path) -> None:
+    (here / "t.csv").write_text("age\tkind\n1\t0\n2\t1\n")
+    data = ["data=tensors", "data.source.file=t.csv"]
+    assert compose(*data, r'data.source.delimiter="\t"').config["data"]["num_classes"] == 2
+    (message,) = refused(*data, "data.source.delimiter=xx")
+    assert message.startswith("data.source.delimiter=xx is not valid\n")
+    assert r"expected: one character, such as , or ; or \t" in message
+
+
 def test_a_source_whose_arguments_are_of_a_wrong_type_is_told_by_the_schema_alone(here: Path) -> None:
     (message,) = refused("data=csv_images", "data.source.csv=t.csv", "data.source.label_column={a:1}")
     assert message.startswith("data.source.label_column={'a': 1} is not valid\n")

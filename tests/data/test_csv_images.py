@@ -58,6 +58,22 @@ def test_a_delimiter_is_one_character(images, write_file):
         CsvImages(write_file("t.csv", "f;;l\na.png;;1\n"), delimiter=";;").check()
 
 
+@pytest.mark.parametrize("delimiter", ["\t", r"\t"], ids=["a tab", "a tab as it is typed"])
+def test_a_delimiter_may_be_a_tab(images, write_file, delimiter):
+    source = CsvImages(write_file("t.csv", "file\tlabel\na.png\t1\nb.png\t0\n"), delimiter=delimiter)
+    assert source.read().targets.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(("delimiter", "typed"), [(";", ";"), ("\t", r"\t"), ("|", "|")])
+def test_a_table_of_another_delimiter_is_refused_with_it(images, write_file, delimiter, typed):
+    table = write_file("t.csv", f"file{delimiter}label\na.png{delimiter}1\n")
+    for column in (1, "label"):
+        with pytest.raises(UserError) as refusal:
+            CsvImages(table, label_column=column).check()
+        assert f"fix:      'data.source.delimiter=\"{typed}\"'" in str(refusal.value)
+    assert CsvImages(table, delimiter=typed).read().targets.tolist() == [1]
+
+
 def test_delimiter_header_extension_and_folder_can_be_set(images, write_file, tmp_path):
     table = write_file("lists/t.txt", "1;a\n0;b\n")
     source = CsvImages(
@@ -265,7 +281,7 @@ def test_a_part_of_another_name_is_told_with_its_row(images, write_file):
 
 def test_files_of_their_own_are_the_parts(images, write_file):
     train, val = write_file("train.csv", "f,l\na.png,0\nb.png,1\n"), write_file("val.csv", "x\n")
-    with pytest.raises(UserError, match=r"data.source.label_column=1: .*val.csv has 1 columns"):
+    with pytest.raises(UserError, match=r"data.source.label_column=1: .*val.csv has 1 column"):
         CsvImages(train, val_csv=val).check()
     val.write_text("f,l\n\nc.png,1\nmissing.png,0\n")
     with pytest.raises(UserError, match=r"val.csv, row 3 \(line 4\): missing.png: is not there"):

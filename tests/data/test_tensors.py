@@ -90,6 +90,14 @@ def test_columns_of_a_table(write_file):
     assert numbers.tolist() == [2.5, 4.5, 6]
 
 
+def test_a_table_of_another_delimiter_is_refused_with_it(write_file):
+    table = write_file("t.csv", "age;kind\n1;0\n2;1\n")
+    with pytest.raises(UserError, match="has nothing besides the target") as refusal:
+        Tensors(table).check()
+    assert "fix:      'data.source.delimiter=\";\"'" in str(refusal.value)
+    assert Tensors(table, delimiter=";").read().targets.tolist() == [0, 1]
+
+
 def test_columns_of_yes_and_no_are_labels_of_their_own(write_file):
     table = write_file("t.csv", "age,wet,dark\n1,0,1\n2,1,1\n")
     source = Tensors(table, label=["wet", "dark"], task="multilabel")

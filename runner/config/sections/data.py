@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from runner.config.types import (
     Count,
@@ -22,6 +23,15 @@ from runner.config.types import (
 Channels = Literal[1, 3, 4]
 Column = str | Whole
 Fit = Literal["stretch", "crop"]
+
+
+def _a_character(text: str) -> str:
+    if text != r"\t" and (len(text) != 1 or text in '"\r\n'):
+        raise PydanticCustomError("one_character", "one character, such as , or ; or \\t")
+    return text
+
+
+Delimiter = Annotated[str, AfterValidator(_a_character)]
 
 
 class Digits(Target):
@@ -57,7 +67,7 @@ class CsvImages(Target):
     label_column: Column | Annotated[list[Column], Field(min_length=1)]
     feature_columns: list[Column]
     split_column: Column | None
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)]
+    delimiter: Delimiter
     header: bool
     extension: str | None
     classes: list[str | int] | None
@@ -99,7 +109,7 @@ class Tensors(Target):
     split: Column | None
     task: str
     classes: list[str | int] | None
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)]
+    delimiter: Delimiter
 
 
 class Flip(Target):

@@ -161,7 +161,11 @@ class Tensors:
             left: list[Any] = [name for name in others if name not in taken or target.path != path]
             inputs = [_Entry(path, left)] if isinstance(file, CsvFile) and left else [_Entry(path, n) for n in left]
         if not inputs:
-            raise UserError(f"{path} has nothing besides the target", expected="at least one input beside it")
+            raise UserError(
+                f"{path} has nothing besides the target",
+                expected="at least one input beside it",
+                fix=file.other_delimiter if isinstance(file, CsvFile) else None,
+            )
         return inputs, target
 
     def _file(self, path: Path, key: str) -> ArrayFile:
