@@ -72,6 +72,12 @@ def read_labels(
 
 def _as_classes(labels: list[str], task: str, title: str, key: str, order: Sequence[str] | None) -> Labels:
     classes = number_classes(labels, order, f"{key}={title}")
+    if order is not None and len(classes.problems) == len(labels):
+        raise UserError(
+            f"{key}={title}: not one label is in data.source.classes=[{listing(order)}]",
+            expected=f"the labels as they are written: {listing(sorted(set(labels)), limit=5)}",
+            fix="data.source.classes=null, or the column of these labels",
+        )
     decimals = [labels[index] for index in classes.problems if _DECIMAL.fullmatch(labels[index])]
     if order is None and 2 * len(decimals) > len(labels):
         raise UserError(

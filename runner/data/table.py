@@ -73,7 +73,11 @@ class Table:
     @cached_property
     def titles(self) -> list[str]:
         """The names of the columns of the first file; their positions where there is no header."""
-        first = self._first_row(next(iter(self.files.values())))
+        return self.titles_of(next(iter(self.files.values())))
+
+    def titles_of(self, path: Path) -> list[str]:
+        """The names of the columns of a file; their positions where there is no header."""
+        first = self._first_row(path)
         return [title.strip() for title in first] if self.header else [str(number) for number in range(len(first))]
 
     def read(self, columns: Mapping[str, Sequence[Column]]) -> Rows:

@@ -104,6 +104,34 @@ def test_a_given_order_of_classes_holds(images, write_file):
     assert samples.class_names == ("dog", "cat")
 
 
+def test_classes_that_match_no_label_are_refused_with_the_labels(images, write_file):
+    source = CsvImages(write_file("t.csv", "f,l\na.png,1\nb.png,0\n"), classes=["cat", "dog"])
+    for ask in (source.facts, source.read):
+        with pytest.raises(UserError) as refusal:
+            ask()
+        assert str(refusal.value) == (
+            "data.source.label_column=l: not one label is in data.source.classes=[cat, dog]\n"
+            "  expected: the labels as they are written: 0, 1\n"
+            "  fix:      data.source.classes=null, or the column of these labels"
+        )
+
+
+def test_labels_that_are_all_wrong_are_not_blamed_on_the_images(images, write_file):
+    with pytest.raises(UserError, match=r"2 of 2 samples cannot be used") as refusal:
+        CsvImages(write_file("t.csv", "f,l\na.png,\nb.png,\n")).read()
+    assert "it has no label" in str(refusal.value)
+    assert "data.source.root" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("part", ["csv", "test_csv"])
+def test_a_table_without_a_header_does_not_lose_its_first_image(images, write_file, part):
+    with_header, without = write_file("t.csv", "f,l\nb.png,1\n"), write_file("n.csv", "a.png,0\nb.png,1\n")
+    with pytest.raises(UserError, match=r"n\.csv: the first row is to name .* but a\.png in it is an image") as refusal:
+        CsvImages(**({"csv": with_header} | {part: without})).check()
+    assert "fix:      data.source.header=false" in str(refusal.value)
+    assert levels(CsvImages(without, header=False).read()) == [10, 20]
+
+
 def test_everything_that_is_wrong_with_rows_is_told_with_file_and_row(images, write_file):
     table = write_file("label.csv", "f,l\na.png,1\nmissing.png,0\nb.png,dog\n,1\n../../x.png,1\nc.png,\n")
     with pytest.raises(UserError, match=r"5 of 6 samples cannot be used") as refusal:

@@ -87,10 +87,25 @@ class CsvImages:
         require_folder(self.root, "data.source.root")
         for path in self._table.files.values():
             self._table.positions(self._columns, path)
+            self._require_header(path)
         if self.split_column is not None and len(self._table.files) > 1:
             raise UserError(
                 "data.source.split_column and files of their own for validation or test divide the data twice",
                 fix="data.source.split_column=null, or data.source.val_csv=null data.source.test_csv=null",
+            )
+
+    def _require_header(self, path: Path) -> None:
+        """Refuse to take the first sample for names of columns, where its image is there under that name."""
+        column = self._columns["data.source.image_column"][0]
+        if not self._table.header or isinstance(column, str):
+            return
+        title = self._table.titles_of(path)[column]
+        with suppress(ValueError):
+            Root(self.root).file(self._with_extension(title))
+            raise UserError(
+                f"{path}: the first row is to name the columns, but {title} in it is an image",
+                expected="a row such as image,label before the first sample",
+                fix="data.source.header=false, with columns by position",
             )
 
     def facts(self) -> Facts:
@@ -180,13 +195,13 @@ class CsvImages:
                 files.append(root.file(name))
             except ValueError as error:
                 problems.append((self._place(index), str(error)))
-        if not files:
+        if next(self._existing(), None) is None:
             raise self._no_file(problems)
         report(problems, len(self._names))
         return files
 
     def _no_file(self, problems: Sequence[Problem]) -> UserError:
-        """What to say where not one row can be used: as a rule, the names start from another folder."""
+        """What to say where not one file is there: as a rule, the names start from another folder."""
         name = next((name for name in self._names if name and "\0" not in name), "")
         file = self.root / name
         target = str(file.resolve())
