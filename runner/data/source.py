@@ -20,6 +20,8 @@ Put = Callable[[int, Array], None]
 """Given rows (R, ...) that follow each other, and the number of the first of them."""
 
 PARTS = ("train", "val", "test")
+PART_OF = {"training": "train", "valid": "val", "validation": "val", "testing": "test"} | {part: part for part in PARTS}
+"""The part that is meant by a word in small letters, in a table or as the name of a folder."""
 
 
 def silent(done: int, total: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.data.source import PARTS, Array
+from runner.data.source import PART_OF, PARTS, Array
 from runner.errors import UserError, listing, nearest, reason_of
 
 Column = str | int
@@ -17,7 +17,6 @@ Column = str | int
 
 _OTHERS = {";": ";", "\t": r"\t", "|": "|", ",": ","}
 """Delimiters, and how each is typed."""
-_PART_OF = {"training": "train", "valid": "val", "validation": "val", "testing": "test"} | {p: p for p in PARTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +181,9 @@ def parts_of(texts: Sequence[str]) -> tuple[Array, dict[int, str]]:
     problems = {
         index: f"the part '{text}' is none of {', '.join(PARTS)}" if text else f"it names no part: {', '.join(PARTS)}"
         for index, text in enumerate(texts)
-        if text.lower() not in _PART_OF
+        if text.lower() not in PART_OF
     }
-    return np.array([_PART_OF.get(text.lower(), "train") for text in texts]), problems
+    return np.array([PART_OF.get(text.lower(), "train") for text in texts]), problems
 
 
 def numbers_of(cells: Sequence[Sequence[str]]) -> tuple[Array, dict[int, str]]:

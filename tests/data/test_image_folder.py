@@ -29,6 +29,22 @@ def test_folders_called_train_val_and_test_are_the_official_division(write_image
     assert samples.targets.tolist() == [0, 1, 1, 0]
 
 
+@pytest.mark.parametrize("val", ["valid", "validation", "Val"])
+def test_other_names_of_the_parts_are_taken_as_they_are_meant(write_image, tmp_path, val):
+    for name in ("Training/a/1.png", "Training/b/1.png", f"{val}/b/1.png", "testing/a/1.png"):
+        write_image(name)
+    samples = ImageFolder(tmp_path).read()
+    assert samples.official.tolist() == ["train", "train", "val", "test"]
+    assert samples.class_names == ("a", "b")
+
+
+def test_two_folders_for_one_part_are_refused(write_image, tmp_path):
+    for name in ("train/a/1.png", "val/a/1.png", "valid/a/1.png"):
+        write_image(name)
+    with pytest.raises(UserError, match=r"/val, .*/valid are both for val"):
+        ImageFolder(tmp_path).check()
+
+
 def test_classes_called_val_and_test_are_classes_where_there_is_no_train(write_image, tmp_path):
     write_image("test/1.png")
     write_image("val/1.png")

@@ -10,8 +10,8 @@ from runner.data import fingerprint
 from runner.data.decode import Fit
 from runner.data.files import EXTENSIONS, header_of, images_below, require_folder
 from runner.data.lazy import hold, images_of
-from runner.data.source import PARTS, Facts, Progress, Samples, Size, silent
-from runner.errors import UserError
+from runner.data.source import PART_OF, PARTS, Facts, Progress, Samples, Size, silent
+from runner.errors import UserError, listing
 
 
 class _Listing(NamedTuple):
@@ -24,8 +24,9 @@ class _Listing(NamedTuple):
 class ImageFolder:
     """Images at ``root/class/name.png``, or at ``root/train/class/name.png`` with ``val`` and ``test`` beside it.
 
-    Classes are the folder names, sorted. Folders called train, val and test are the official division. Images may lie
-    deeper in the folder of their class.
+    Classes are the folder names, sorted. Folders called train, val and test are the official division; training, valid,
+    validation and testing are other names for them, and capitals do not count. Images may lie deeper in the folder of
+    their class.
 
     Args:
         root: The folder.
@@ -91,8 +92,16 @@ class ImageFolder:
 
     def _parts(self) -> dict[str, Path]:
         """The folders of classes by official part; the root itself under "" where there is no division."""
-        parts = {part: self.root / part for part in PARTS if (self.root / part).is_dir()}
-        return parts if "train" in parts else {"": self.root}
+        named: dict[str, list[Path]] = {part: [] for part in PARTS}
+        for folder in _folders(self.root):
+            if folder.name.lower() in PART_OF:
+                named[PART_OF[folder.name.lower()]].append(folder)
+        if not named["train"]:
+            return {"": self.root}
+        for part, folders in named.items():
+            if len(folders) > 1:
+                raise UserError(f"{listing(folders)} are both for {part}", expected="one folder for each part")
+        return {part: folders[0] for part, folders in named.items() if folders}
 
 
 def _folders(folder: Path) -> list[Path]:
