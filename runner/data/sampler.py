@@ -98,7 +98,11 @@ class Weighted:
 
 
 def class_weighted(
-    classes: Array, weights: Sequence[float] | None, num_samples: int | None = None, replacement: bool = True
+    classes: Array,
+    weights: Sequence[float] | None,
+    num_samples: int | None = None,
+    replacement: bool = True,
+    num_classes: int | None = None,
 ) -> Weighted:
     """Samples drawn so that each class comes as often as its weight says.
 
@@ -107,16 +111,18 @@ def class_weighted(
         weights: One for each class; None: all classes equally often.
         num_samples: How many are drawn in an epoch; None: N.
         replacement: Whether a sample can be drawn twice in an epoch.
+        num_classes: How many classes the data has, of which the last may be missing here; None: as ``classes`` says.
 
     Raises:
-        UserError: If a class has no weight, or there are not enough samples.
+        UserError: If there is not a weight for each class, or there are not enough samples.
     """
     counts = np.bincount(classes)
+    num_classes = num_classes or len(counts)
     if weights is None:
-        weights = [1.0] * len(counts)
-    if len(weights) < len(counts):
+        weights = [1.0] * num_classes
+    if len(weights) != num_classes:
         raise UserError(
-            f"data.class_weights has {len(weights)} numbers, and the data {len(counts)} classes",
+            f"data.class_weights has {len(weights)} numbers, and the data {num_classes} classes",
             expected="a number for each class",
         )
     # A class of half the samples gets twice the weight for each of them.

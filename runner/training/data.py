@@ -268,7 +268,8 @@ def _order(config: Data, samples: Samples, indices: Array) -> str | Order:
     if not samples.has_classes:
         raise UserError(f"data.order={config.order}, but the targets are not classes", fix="data.order=random")
     per_class = None if config.order == "balanced" else config.class_weights
-    return class_weighted(samples.classes[indices], per_class, config.num_samples, config.replacement)
+    num_classes = config.num_classes or int(samples.classes.max()) + 1
+    return class_weighted(samples.classes[indices], per_class, config.num_samples, config.replacement, num_classes)
 
 
 def _normalize(

@@ -49,6 +49,14 @@ def test_more_samples_than_there_are_cannot_be_drawn_without_replacement() -> No
         class_weighted(RARE, [0.0, 1.0], num_samples=60, replacement=False)
 
 
-def test_every_class_needs_a_weight() -> None:
-    with pytest.raises(UserError, match=r"data\.class_weights has 1 numbers, and the data 2 classes"):
-        class_weighted(RARE, [1.0])
+@pytest.mark.parametrize("count", [1, 4])
+def test_every_class_needs_a_weight_and_nothing_else_has_one(count: int) -> None:
+    with pytest.raises(UserError, match=rf"data\.class_weights has {count} numbers, and the data 2 classes"):
+        class_weighted(RARE, [1.0] * count)
+
+
+def test_a_class_that_the_training_lacks_has_a_weight_too() -> None:
+    order = class_weighted(RARE, [1.0, 1.0, 5.0], num_classes=3)
+    assert drawn(order).tolist() == drawn(class_weighted(RARE, [1.0, 1.0])).tolist()
+    with pytest.raises(UserError, match="has 2 numbers, and the data 3 classes"):
+        class_weighted(RARE, [1.0, 1.0], num_classes=3)

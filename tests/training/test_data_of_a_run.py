@@ -73,6 +73,10 @@ def test_the_folds_of_a_sweep_cover_everything_once(load: Load) -> None:
             ["data.order=weighted", "data.class_weights=[1]", "data.sample_weights=[1]"],
             "data.class_weights and data.sample_weights are both set",
         ),
+        (
+            ["data.order=weighted", "data.class_weights=[1,1,1,1,1,1,1,1,1,1,1]"],
+            "data.class_weights has 11 numbers, and the data 10 classes",
+        ),
         (["data.sample_weights=w.txt"], "data.sample_weights has no effect for data.order=random"),
         (["data.folds=3"], "data.folds=3 needs data.fold"),
         (["data.fold=3"], "data.fold=3 needs data.folds"),
