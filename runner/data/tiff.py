@@ -82,8 +82,10 @@ def _page(path: Path) -> Iterator[Any]:
     import tifffile  # only where such a file is read
 
     with tifffile.TiffFile(path) as file:
-        page: Any = file.pages.first
         frames = len(file.pages)
+        if not frames:
+            raise ValueError("holds no image")
+        page: Any = file.pages.first
         if frames == 1 and (file.is_imagej or file.is_shaped):  # several frames may share a header
             frames = math.prod(file.series[0].shape) // max(1, math.prod(page.shape))
         refuse_frames(frames)

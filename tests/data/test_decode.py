@@ -271,6 +271,13 @@ def test_a_tiff_of_a_depth_that_pillow_cuts_is_told_as_tifffile_tells_it(tmp_pat
         read_pixels(path)
 
 
+@pytest.mark.parametrize("read", [read_pixels, probe])
+def test_a_tiff_without_an_image_in_it_is_told(tmp_path, read):
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + b"x" * 50)
+    with pytest.raises(ValueError, match="holds no image"):
+        read(tmp_path / "a.tif")
+
+
 def test_signed_bytes_that_are_not_negative_are_bytes(tmp_path):
     path = write_tiff(tmp_path / "a.tif", (GREY // 2).astype(np.int8))
     assert read_pixels(path).dtype == np.uint8
