@@ -1,8 +1,8 @@
 """TIFF files, which hold more kinds of pixels than other formats.
 
 tifffile reads what is grey or RGB, in any depth. Pillow reads what has to be converted to RGB (palettes, CMYK, YCbCr,
-LAB), grey of fewer than 8 bits, and compressions for which tifffile lacks the package imagecodecs. Which of them it is
-follows from the header alone, and so do channels and size.
+LAB), grey of fewer than 8 bits, and compressions for which tifffile lacks the package imagecodecs, up to 8 bits a
+channel or 16 of grey. Channels and size follow from the header alone, whoever reads the pixels.
 
 Pixels are as they are for other formats: MINISWHITE is inverted, so that 0 is black, and orientation is not applied.
 
