@@ -13,11 +13,9 @@ from runner.config.sections.regularization import Regularization
 from runner.config.sections.task import metric_nodes
 from runner.data.share import Share
 from runner.errors import UserError, nearest
-from runner.losses import FocalLoss, WeightedSum
 from runner.models.adapt.weights import lr_factors
 from runner.parallel.group import Group
 from runner.tracking.console import Console
-from runner.tracking.formatting import counted
 from runner.training.data import load_data
 from runner.training.deterministic import in_order
 from runner.training.devices import choose, of_process, prepare_process, require
@@ -28,6 +26,7 @@ from runner.training.parts import Parts
 from runner.training.penalties import Penalties
 from runner.training.progress import Monitor, Plan
 from runner.training.randomness import seed_everything
+from runner.training.targets import require_classes
 from runner.training.tasks import make_task
 from runner.training.team import Replicas, Team
 
@@ -74,7 +73,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
     loss_fn = build_a(
         nn.Module, _with_tensors(config.loss.node()), key="loss", expected="a loss: a torch.nn.Module"
     ).to(device.device)
-    _require_classes(splits.store.targets, loss_fn)
+    require_classes(splits.store.targets, loss_fn)
     if config.device.deterministic and device.device.type == "cuda":
         loss_fn = in_order(loss_fn)
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
@@ -112,30 +111,6 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
         held=made.held,
         team=team,
     )
-
-
-def _require_classes(targets: object, loss_fn: nn.Module) -> None:
-    """Refuse targets below 0 that a loss of classes would take for a class; those that it ignores are welcome.
-
-    Raises:
-        UserError: If there are some.
-    """
-    if not isinstance(targets, torch.Tensor) or targets.ndim != 1 or targets.is_floating_point():
-        return
-    for loss in loss_fn.losses.values() if isinstance(loss_fn, WeightedSum) else [loss_fn]:
-        if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss | FocalLoss):
-            wrong = ((targets < 0) & (targets != loss.ignore_index)).nonzero().flatten()
-            if len(wrong):
-                first = int(targets[wrong[0]])
-                raise UserError(
-                    f"data.source: sample {int(wrong[0])} is of class {first}{_and_more(len(wrong) - 1)}",
-                    expected=f"classes numbered from 0, or {loss.ignore_index}, which loss.ignore_index leaves out",
-                    fix=f"loss.ignore_index={first}, if such samples are not to count",
-                )
-
-
-def _and_more(count: int) -> str:
-    return f", and {counted(count, 'more sample')} below 0" if count else ""
 
 
 def _team(config: RunConfig, group: Group, device: torch.device) -> Team:
