@@ -107,7 +107,7 @@ def class_weighted(
     """Samples drawn so that each class comes as often as its weight says.
 
     Args:
-        classes: (N,) int64, the class of each sample.
+        classes: (N,) int64, the class of each sample; those below 0, which a loss may ignore, are never drawn.
         weights: One for each class; None: all classes equally often.
         num_samples: How many are drawn in an epoch; None: N.
         replacement: Whether a sample can be drawn twice in an epoch.
@@ -116,7 +116,8 @@ def class_weighted(
     Raises:
         UserError: If there is not a weight for each class, or there are not enough samples.
     """
-    counts = np.bincount(classes)
+    has_class = classes >= 0
+    counts = np.bincount(classes[has_class])
     num_classes = num_classes or len(counts)
     if weights is None:
         weights = [1.0] * num_classes
@@ -126,7 +127,8 @@ def class_weighted(
             expected="a number for each class",
         )
     # A class of half the samples gets twice the weight for each of them.
-    per_sample = np.asarray(weights, dtype=np.float64)[classes] / counts[classes]
+    per_sample = np.zeros(len(classes))
+    per_sample[has_class] = (np.asarray(weights, dtype=np.float64)[: len(counts)] / counts.clip(1))[classes[has_class]]
     return Weighted(torch.from_numpy(per_sample), num_samples, replacement)
 
 

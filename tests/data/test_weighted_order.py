@@ -33,6 +33,13 @@ def test_a_class_of_weight_zero_never_comes() -> None:
     assert RARE[drawn(class_weighted(RARE, [0.0, 1.0])).numpy()].min() == 1
 
 
+def test_samples_without_a_class_are_never_drawn() -> None:
+    classes = np.where(np.arange(len(RARE)) % 2, RARE, -100)
+    taken = classes[drawn(class_weighted(classes, None, num_samples=20_000)).numpy()]
+    assert taken.min() == 0
+    assert np.bincount(taken)[0] == pytest.approx(10_000, rel=0.05), "the classes come equally often"
+
+
 def test_without_replacement_no_sample_comes_twice() -> None:
     positions = drawn(class_weighted(RARE, None, num_samples=100, replacement=False))
     assert len(set(positions.tolist())) == 100
