@@ -153,7 +153,11 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except UnicodeError as error:
         raise _no_utf8(path) from error
-    except (csv.Error, OSError) as error:
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}", expected="the table that the data are named in"
+        ) from error
+    except csv.Error as error:
         raise UserError(
             f"{path} cannot be read as a table: {reason_of(error)}", expected="each quote closed where its text ends"
         ) from error

@@ -130,7 +130,7 @@ def test_rows_of_a_table_have_no_pictures(train: Train, tiny_pictures: Path) -> 
 def test_code_of_others_is_not_run_and_data_that_is_gone_is_told(train: Train, tiny_pictures: Path) -> None:
     run = train(*PETS)
     (tiny_pictures / "pets" / "label.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"pets/label\.csv"):
+    with pytest.raises(UserError, match=r"pets/label\.csv cannot be read: No such file"):
         examples_of(run)
     config = (run.path / "config.yaml").read_text()
     (run.path / "config.yaml").write_text(config.replace("runner.models.convnet.ConvNet", "subprocess.Popen"))

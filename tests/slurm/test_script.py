@@ -241,7 +241,7 @@ def test_only_so_often_as_the_settings_say(
     assert len(fake_slurm.calls("scontrol")) == 1
     _, printed = start(script(project, run.path), "exit 75", SLURM_RESTART_COUNT="5")
     assert len(fake_slurm.calls("scontrol")) == 1
-    assert f"to go on: runner submit {run.path}" in printed
+    assert f"to go on: runner submit '{run.path}'" in printed, "its name has a space"
 
 
 @pytest.mark.parametrize(
