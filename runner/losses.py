@@ -116,6 +116,10 @@ class FocalLoss(nn.Module):
         return (of_true * counts).sum() / counts.sum()
 
 
+OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, FocalLoss)
+"""Losses whose targets are classes from 0, and which leave out those of their ``ignore_index``."""
+
+
 class BinaryFocalLoss(nn.Module):
     """Binary cross entropy that counts what the model is sure of and right about less: yes or no, once or often.
 

@@ -36,7 +36,7 @@ from runner.runs.files import sync_folder, write_json
 Note = Callable[[str], None]
 """Told in a line what takes a while, and why."""
 
-_DECODERS = ("pillow", "scikit-image", "tifffile", "imagecodecs")
+_DECODERS = ("pillow", "tifffile", "imagecodecs")
 """Packages whose versions may change a pixel."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _PART = ".part"

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,7 @@ class Table:
         self._delimiter = "\t" if delimiter == r"\t" else delimiter  # which no shell makes easy to type
         self.header = header
         self._keys = keys
+        self._first_row = cache(self._read_first_row)
 
     def check(self) -> None:
         """Refuse files that are not there or are empty.
@@ -136,7 +137,7 @@ class Table:
         shown = next((shown for mark, shown in _OTHERS.items() if mark in first[0]), None)
         return shown and f"'data.source.delimiter=\"{shown}\"'"
 
-    def _first_row(self, path: Path) -> list[str]:
+    def _read_first_row(self, path: Path) -> list[str]:
         with _reading(path), path.open(encoding="utf-8-sig", newline="") as stream:
             row = next(csv.reader(stream, delimiter=self._delimiter, skipinitialspace=True), [])
         if not row:

@@ -1,4 +1,4 @@
-"""Writing a file so that a reader, or the next process, never sees half of it."""
+"""The files of a run: written so that a reader, or the next process, never sees half of one, and read with care."""
 
 import json
 import math

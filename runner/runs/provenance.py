@@ -98,6 +98,9 @@ def note_execution(path: Path, facts: Mapping[str, Any]) -> list[str]:
     return differences(before, facts)
 
 
+_OTHER_DATA = "the data has changed: its fingerprint is another"
+
+
 def data_difference(path: Path, fingerprint: str) -> str | None:
     """How the data differ from those that a run was last executed with, in words; None: not at all, or it is not known.
 
@@ -109,7 +112,7 @@ def data_difference(path: Path, fingerprint: str) -> str | None:
         before = json.loads(path.read_text(encoding="utf-8"))["executions"][-1]["data"]
     except (OSError, ValueError, LookupError):  # a directory that somebody sent may lack it
         return None
-    return next(iter(_data_differences({"data": before}, {"data": fingerprint})), None)
+    return None if before == fingerprint else _OTHER_DATA
 
 
 def since_last_executed(difference: str) -> str:
@@ -119,7 +122,7 @@ def since_last_executed(difference: str) -> str:
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """What is not the same in two records of surroundings, in words."""
-    told = _data_differences(one, other)
+    told = [] if one.get("data") == other.get("data") else [_OTHER_DATA]
     told += _git_differences(one.get("git"), other.get("git"))
     told += _code_differences(one.get("code") or {}, other.get("code") or {})
     told += [
@@ -130,10 +133,6 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     names = ("python", "platform", "cpu", "device", "processes", "gpu", "driver", "cuda", "threads")
     told += [f"{name}: {one.get(name)}, now {other.get(name)}" for name in names if one.get(name) != other.get(name)]
     return told
-
-
-def _data_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    return [] if one.get("data") == other.get("data") else ["the data has changed: its fingerprint is another"]
 
 
 def _git_differences(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from runner.losses import FocalLoss, WeightedSum
+from runner.losses import OF_CLASSES, FocalLoss, WeightedSum
 
 Divisor = Callable[[Tensor], Tensor]
 """Called with the targets of a batch on the device; a scalar, above 0 unless all targets are ignored."""
@@ -25,7 +25,7 @@ def divisor_of(loss_fn: object) -> Divisor | None:
     if isinstance(loss_fn, WeightedSum):
         first, *others = loss_fn.losses.values()
         return None if others else divisor_of(first)
-    if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss, FocalLoss)):
+    if isinstance(loss_fn, OF_CLASSES):
         return _of_counted(loss_fn)
     own: Divisor | None = getattr(loss_fn, "divisor", None)
     return own

@@ -112,14 +112,13 @@ class EagerGradient:
 
 def _no_loss(loss: object) -> UserError | None:
     """What to tell of something that a loss of the user's gave and that has no gradient; None: it has one."""
-    if not isinstance(loss, Tensor) or loss.ndim:
-        given = "None" if loss is None else f"a {type(loss).__name__}"
-        if isinstance(loss, Tensor):
-            given = f"a tensor of shape {tuple(loss.shape)}"
+    expected = "a tensor without axes, such as the mean over the batch"
+    if not isinstance(loss, Tensor):
+        return UserError(f"loss: it gives {'None' if loss is None else f'a {type(loss).__name__}'}", expected=expected)
+    if loss.ndim:
+        shape = tuple(loss.shape)
         return UserError(
-            f"loss: it gives {given}",
-            expected="a tensor without axes, such as the mean over the batch",
-            fix="reduction=mean, or .mean()" if isinstance(loss, Tensor) else None,
+            f"loss: it gives a tensor of shape {shape}", expected=expected, fix="reduction=mean, or .mean()"
         )
     if not loss.requires_grad:
         return UserError(

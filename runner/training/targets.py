@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 from runner.errors import UserError
-from runner.losses import FocalLoss, WeightedSum
+from runner.losses import OF_CLASSES, WeightedSum
 from runner.tracking.formatting import counted
 
 
-def require_classes(targets: object, loss_fn: nn.Module) -> None:
+def refuse_classes_below_0(targets: object, loss_fn: nn.Module) -> None:
     """Refuse targets below 0 that a loss of classes would take for a class; those that it ignores are welcome.
 
     Raises:
@@ -17,7 +17,7 @@ def require_classes(targets: object, loss_fn: nn.Module) -> None:
     if not isinstance(targets, torch.Tensor) or targets.ndim != 1 or targets.is_floating_point():
         return
     for loss in loss_fn.losses.values() if isinstance(loss_fn, WeightedSum) else [loss_fn]:
-        if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss | FocalLoss):
+        if isinstance(loss, OF_CLASSES):
             wrong = ((targets < 0) & (targets != loss.ignore_index)).nonzero().flatten()
             if len(wrong):
                 first = int(targets[wrong[0]])
