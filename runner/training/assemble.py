@@ -75,7 +75,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
     ).to(device.device)
     refuse_classes_below_0(splits.store.targets, loss_fn)
     if config.device.deterministic and device.device.type == "cuda":
-        loss_fn = in_order(loss_fn)
+        loss_fn = in_order(loss_fn, splits.store.targets)
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)
     epochs = float(config.epochs)
     if config.max_steps is not None:

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from runner.data.source import Lazy
 from runner.errors import UserError
 from runner.losses import WeightedSum
 from runner.training.divisors import divisor_of
@@ -15,11 +16,12 @@ class MeanInOrder(nn.Module):
 
     Args:
         loss: Averages; it gives the losses of single pixels from now on.
+        targets: Those of all samples, as they are stored.
     """
 
-    def __init__(self, loss: nn.CrossEntropyLoss | nn.NLLLoss) -> None:
+    def __init__(self, loss: nn.CrossEntropyLoss | nn.NLLLoss, targets: Tensor | Lazy) -> None:
         super().__init__()
-        self.divisor = divisor_of(loss)
+        self.divisor = divisor_of(loss, targets)
         self.loss = loss
         loss.reduction = "none"
 
@@ -31,12 +33,12 @@ class MeanInOrder(nn.Module):
         return losses.sum() / self.divisor(targets)
 
 
-def in_order(loss: nn.Module) -> nn.Module:
-    """A loss, or a sum of losses, whose means are summed up in the same order every time."""
+def in_order(loss: nn.Module, targets: Tensor | Lazy) -> nn.Module:
+    """A loss, or a sum of losses, of all these targets, whose means are summed up in the same order every time."""
     if isinstance(loss, WeightedSum):
-        loss.losses = nn.ModuleDict({name: in_order(term) for name, term in loss.losses.items()})
+        loss.losses = nn.ModuleDict({name: in_order(term, targets) for name, term in loss.losses.items()})
     if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) and loss.reduction == "mean":
-        return MeanInOrder(loss)
+        return MeanInOrder(loss, targets)
     return loss
 
 

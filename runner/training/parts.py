@@ -89,7 +89,7 @@ class Parts:
         forward = self._compiled(trained)
         self.evaluate = forward if self.evaluated is trained else self._compiled(self.evaluated)
         self.loss = _of_task(self.task, self.loss_fn, self.auxiliary_weights)
-        self.divisor = divisor_of(self.loss_fn)
+        self.divisor = divisor_of(self.loss_fn, self.splits.store.targets)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         eager = EagerGradient(weights, forward, self.loss, self.device.autocast, self.scaler)
         self.gradient = eager if self.team is None else self.team.gradient(eager, trained)

@@ -34,6 +34,7 @@ def batch(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         {},
         {"weight": WEIGHTS},
         {"ignore_index": 1},
+        {"ignore_index": -100},
         {"weight": WEIGHTS, "ignore_index": 0},
         {"label_smoothing": 0.2},
         {"label_smoothing": 0.2, "weight": WEIGHTS, "ignore_index": 2},
@@ -42,9 +43,11 @@ def batch(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 )
 def test_the_mean_in_order_is_the_mean_of_torch(shape: tuple[int, ...], settings: dict[str, object]) -> None:
     outputs, targets = batch(shape)
+    if not shape:
+        targets[1] = settings.get("ignore_index", -100)
     expected = nn.CrossEntropyLoss(**settings)(outputs, targets)
     (expected_gradient,) = torch.autograd.grad(expected, outputs)
-    loss_fn = in_order(nn.CrossEntropyLoss(**settings))
+    loss_fn = in_order(nn.CrossEntropyLoss(**settings), targets)
     loss = loss_fn(outputs, targets)
     (gradient,) = torch.autograd.grad(loss, outputs)
     torch.testing.assert_close(loss, expected)
@@ -52,20 +55,20 @@ def test_the_mean_in_order_is_the_mean_of_torch(shape: tuple[int, ...], settings
 
 
 def test_shares_of_classes_are_averaged_over_the_samples_whatever_the_weights() -> None:
-    outputs, _ = batch(())
+    outputs, targets = batch(())
     shares = torch.rand(4, CLASSES).softmax(1)
     expected = nn.CrossEntropyLoss(WEIGHTS)(outputs, shares)
-    torch.testing.assert_close(in_order(nn.CrossEntropyLoss(WEIGHTS))(outputs, shares), expected)
+    torch.testing.assert_close(in_order(nn.CrossEntropyLoss(WEIGHTS), targets)(outputs, shares), expected)
 
 
 def test_what_several_batches_are_weighed_by_stays_what_it_was() -> None:
     _, targets = batch((5, 6))
-    expected = divisor_of(nn.CrossEntropyLoss(WEIGHTS))
-    divisor = divisor_of(in_order(nn.CrossEntropyLoss(WEIGHTS)))
+    expected = divisor_of(nn.CrossEntropyLoss(WEIGHTS), targets)
+    divisor = divisor_of(in_order(nn.CrossEntropyLoss(WEIGHTS), targets), targets)
     assert expected is not None
     assert divisor is not None
     assert divisor(targets) == expected(targets) == WEIGHTS[targets].sum()
-    assert divisor_of(in_order(nn.CrossEntropyLoss())) is None
+    assert divisor_of(in_order(nn.CrossEntropyLoss(), targets), targets) is None
 
 
 def test_the_terms_of_a_sum_are_taken_in_order_too_and_other_losses_are_left_alone() -> None:
@@ -74,8 +77,8 @@ def test_the_terms_of_a_sum_are_taken_in_order_too_and_other_losses_are_left_alo
     outputs, targets = batch((5, 6))
     outputs = outputs.log_softmax(1)
     expected = 0.5 * NLLLoss()(outputs, targets) + 2 * dice(outputs, targets)
-    torch.testing.assert_close(in_order(WeightedSum(terms=terms))(outputs, targets), expected)
-    assert in_order(dice) is dice
+    torch.testing.assert_close(in_order(WeightedSum(terms=terms), targets)(outputs, targets), expected)
+    assert in_order(dice, targets) is dice
 
 
 MODEL = """

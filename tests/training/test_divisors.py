@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from runner.config.schema import RunConfig
-from runner.losses import DiceLoss, FocalLoss, NLLLoss, WeightedSum
+from runner.losses import OF_CLASSES, DiceLoss, FocalLoss, NLLLoss, WeightedSum
 from runner.runs.directory import RunDirectory
 from runner.tracking.console import Console
 from runner.training.assemble import assemble
@@ -61,8 +61,10 @@ def test_the_loss_of_everything_is_that_of_its_parts_weighed_by_what_they_divide
     logits = torch.randn(sum(sizes), 3, *shape, generator=generator)
     targets = torch.randint(3, (sum(sizes), *shape), generator=generator)
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    if not shape and isinstance(loss_fn, OF_CLASSES):  # a mask cannot have what is below 0
+        targets[torch.rand(sum(sizes), generator=generator) < 0.3] = loss_fn.ignore_index
     targets[starts] = 1  # something counts in each part
-    divisor = divisor_of(loss_fn)
+    divisor = divisor_of(loss_fn, targets)
     parts = list(zip(logits.split(sizes), targets.split(sizes), strict=True))
     weights = torch.stack([divisor(t) if divisor else torch.tensor(len(t)) for _, t in parts])
     losses = torch.stack([loss_fn(one, t) for one, t in parts])
@@ -73,7 +75,7 @@ def test_shares_of_classes_count_as_samples_whatever_the_weights_of_the_classes(
     """As torch has it, and mixup gives them."""
     logits, shares = torch.randn(7, 3), torch.rand(7, 3).softmax(1)
     loss_fn = nn.CrossEntropyLoss(weight=WEIGHT)
-    divisor = divisor_of(loss_fn)
+    divisor = divisor_of(loss_fn, torch.tensor([0, 1, 2]))
     assert divisor is not None
     assert divisor(shares) == 7
     whole = (3 * loss_fn(logits[:3], shares[:3]) + 4 * loss_fn(logits[3:], shares[3:])) / 7
@@ -82,7 +84,16 @@ def test_shares_of_classes_count_as_samples_whatever_the_weights_of_the_classes(
 
 def test_losses_that_divide_by_their_samples_say_nothing() -> None:
     plain = (nn.MSELoss(), nn.BCEWithLogitsLoss(pos_weight=WEIGHT), DiceLoss(**SETTINGS, ignore_index=0))
-    assert [divisor_of(loss_fn) for loss_fn in (*plain, nn.CrossEntropyLoss())] == [None] * 4
+    targets = torch.tensor([0, 1, 2])
+    assert [divisor_of(loss_fn, targets) for loss_fn in (*plain, nn.CrossEntropyLoss())] == [None] * 4
+
+
+def test_nothing_is_counted_where_no_target_is_ignored() -> None:
+    """A count costs each step of a small network."""
+    loss_fn = nn.CrossEntropyLoss(ignore_index=2)
+    assert divisor_of(loss_fn, torch.tensor([0, 1])) is None
+    assert divisor_of(loss_fn, torch.tensor([0, 1, 2])) is not None
+    assert divisor_of(nn.CrossEntropyLoss(), torch.zeros(2, 4, 4, dtype=torch.uint8)) is None
 
 
 # --- in a run ---------------------------------------------------------------------------------------------------------
