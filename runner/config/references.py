@@ -1,6 +1,6 @@
 """What a composed configuration leaves open: settings without a value, and references that lead to nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -35,7 +35,8 @@ def leading_nowhere(config: DictConfig, texts: Mapping[str, Any], origin: Origin
     reasons = {path: reason for path in references if (reason := _refusal(config, path))}
     broken = {dotted(path) for path in reasons}
     causes = [path for path in reasons if references[path][2:-1] not in broken]
-    return [_mistake(path, references[path], reasons[path], texts, origin) for path in causes or reasons]
+    whole = [key for key in leaves(texts) if key not in broken]
+    return [_mistake(path, references[path], reasons[path], whole, origin) for path in causes or reasons]
 
 
 def _texts(node: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
@@ -58,11 +59,14 @@ def _refusal(config: DictConfig, path: Path) -> str | None:
         return first_line(error).rpartition("raised while resolving interpolation: ")[2].strip('"')
 
 
-def _mistake(path: Path, reference: str, reason: str, texts: Mapping[str, Any], origin: Origin) -> UserError:
+def _mistake(path: Path, reference: str, reason: str, whole: Sequence[str], origin: Origin) -> UserError:
     name = reference[2:-1]
-    close = None if ":" in name else nearest(name, leaves(texts))
+    close = None if ":" in name or name == dotted(path) else nearest(name, whole)
+    group, _, key = name.partition(".")
+    lacks = origin.is_own(name.split(".")) and not origin.is_own(path)  # what shipped options have, a user's has not
     return UserError(
         f"{dotted(path)}={reference} leads nowhere: {reason}",
         where=origin.of(path),
-        nearest=f"${{{close}}}" if close and close != name else None,
+        nearest=f"${{{close}}}" if close and not lacks else None,
+        fix=f"write {key} into {origin.file_of((group,))}, or type {dotted(path)}=VALUE" if lacks else None,
     )

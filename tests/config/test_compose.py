@@ -541,6 +541,15 @@ def test_references_to_nothing_are_told_with_their_file_and_with_what_is_missing
     ]
 
 
+def test_what_a_shipped_option_asks_of_your_own_data_is_to_be_written_into_its_file(here: Path) -> None:
+    write("data/mine.yaml", "defaults: [base]\nsource: {_target_: mine.Data}\nnum_classes: 2\n")
+    assert refused("data=mine", "model=mlp", "model.image_size=[1,1]") == [
+        "model.channels=${data.channels} leads nowhere: Interpolation key 'data.channels' not found\n"
+        "  where:    conf/model/mlp.yaml\n"
+        "  fix:      write channels into conf/data/mine.yaml, or type model.channels=VALUE"
+    ]
+
+
 def test_a_group_that_was_taken_out_is_missing_because_of_what_was_typed(here: Path) -> None:
     (message,) = refused("~scheduler")
     assert message.startswith("scheduler is not set\n  where:    ~scheduler on the command line\n")
