@@ -58,6 +58,9 @@ class UserErrors(UserError):
 _SYNONYMS = {"gpu": "cuda", "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 """What people type for something that has another name here."""
 
+_SHOWN = 200
+"""Characters that are shown of a text which was read somewhere: a path, but not a page."""
+
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice that ``name`` was most likely meant to be, or None when none is close."""
@@ -70,9 +73,15 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
 
 def listing(names: Iterable[object], limit: int = 20) -> str:
     """Names in a row for a message, cut after ``limit`` with the count of the rest."""
-    texts = [str(name) for name in names]
+    texts = [in_short(str(name)) for name in names]
     shown = ", ".join(texts[:limit])
     return f"{shown}, ... ({len(texts) - limit} more)" if len(texts) > limit else shown
+
+
+def in_short(text: str) -> str:
+    """A text from a file for a message: the beginning of its first line, where it is more than that."""
+    start = text.partition("\n")[0][:_SHOWN].rstrip()
+    return start if start == text else f"{start}..."
 
 
 def reason_of(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from runner.data.source import Array
 from runner.data.table import numbers_of
-from runner.errors import UserError, listing
+from runner.errors import UserError, in_short, listing
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 _DECIMAL = re.compile(r"[+-]?\d+\.\d*[1-9]\d*")
@@ -111,7 +111,7 @@ def number_classes(labels: Sequence[str], order: Sequence[str] | None = None, se
     problems = {}
     for index, (label, number) in enumerate(zip(labels, numbers, strict=True)):
         if number is None:
-            problems[index] = f"the label '{label}' is no number" if label else "it has no label"
+            problems[index] = f"the label '{in_short(label)}' is no number" if label else "it has no label"
         elif number < 0 or not number.is_integer():
             problems[index] = f"the label {label} is no class, which is a whole number from 0"
     targets = [-1 if index in problems else int(number or 0) for index, number in enumerate(numbers)]
@@ -142,7 +142,7 @@ def require_classes(largest: int, num_samples: int, setting: str) -> None:
 def _by_name(labels: Sequence[str], names: tuple[str, ...]) -> Labels:
     number_of = {name: number for number, name in enumerate(names)}
     problems = {
-        index: f"the label '{label}' is none of {listing(names)}" if label else "it has no label"
+        index: f"the label '{in_short(label)}' is none of {listing(names)}" if label else "it has no label"
         for index, label in enumerate(labels)
         if label not in number_of
     }

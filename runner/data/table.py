@@ -5,18 +5,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from runner.data.source import PART_OF, PARTS, Array
-from runner.errors import UserError, listing, nearest, reason_of
+from runner.errors import UserError, in_short, listing, nearest, reason_of
 
 Column = str | int
 """The name of a column, or its position from 0."""
 
 _OTHERS = {";": ";", "\t": r"\t", "|": "|", ",": ","}
 """Delimiters, and how each is typed."""
+
+_END = ["\0"]
+"""A line after the last one: a row of its own, unless a quote is still open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +99,17 @@ class Table:
             line, before = 1, len(rows.lines)
             # Not by pandas, the import of which takes longer than reading 100,000 rows.
             with _reading(path), path.open(encoding="utf-8-sig", newline="") as stream:
-                reader = csv.reader(stream, delimiter=self._delimiter, skipinitialspace=True)
+                reader = csv.reader(chain(stream, _END), delimiter=self._delimiter, skipinitialspace=True)
                 for row in reader:
+                    if row == _END:
+                        break
                     cells = [row[at].strip() if at < len(row) else "" for at in positions]
                     if any(cells) and (line > 1 or not self.header):
                         rows.lines.append(line)
                         rows.cells.append(cells)
-                    line = reader.line_num + 1
+                    begun, line = line, reader.line_num + 1
+                else:  # the last cell has taken it in
+                    raise csv.Error(f"the quote that is opened in the row from line {begun} on is never closed")
             found = len(rows.lines) - before
             if not found:
                 raise UserError(f"{path} has no rows", expected="a sample in each")
@@ -183,8 +191,9 @@ def _encoding_of(path: Path) -> str:
 
 def parts_of(texts: Sequence[str]) -> tuple[Array, dict[int, str]]:
     """The part of each sample as it is written in a column, and what is wrong with those that name none."""
+    names = ", ".join(PARTS)
     problems = {
-        index: f"the part '{text}' is none of {', '.join(PARTS)}" if text else f"it names no part: {', '.join(PARTS)}"
+        index: f"the part '{in_short(text)}' is none of {names}" if text else f"it names no part: {names}"
         for index, text in enumerate(texts)
         if text.lower() not in PART_OF
     }
@@ -203,7 +212,7 @@ def numbers_of(cells: Sequence[Sequence[str]]) -> tuple[Array, dict[int, str]]:
                 values[index] = [float(text) for text in row]
             except ValueError:
                 wrong = next(text for text in row if not _is_number(text))
-                problems[index] = f"'{wrong}' is no number" if wrong else "a number is missing"
+                problems[index] = f"'{in_short(wrong)}' is no number" if wrong else "a number is missing"
     for index in np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist():
         problems.setdefault(index, "a number is not finite")
     return values, problems

@@ -347,6 +347,23 @@ def test_a_quote_that_is_never_closed_is_told(images, write_file):
     assert "expected: each quote closed" in str(refusal.value)
 
 
+def test_rows_that_a_quote_without_an_end_swallows_are_not_lost_in_silence(images, write_file):
+    table = write_file("t.csv", 'file,label,note\na.png,0,fine\nb.png,1,"blurred\na.png,1,\nb.png,0,\n')
+    with pytest.raises(UserError, match=r"opened in the row from line 3 on is never closed\n"):
+        CsvImages(table).read()
+
+
+def test_a_quote_may_span_lines_and_the_last_line_need_not_end(images, write_file):
+    table = write_file("t.csv", 'file,label,note\na.png,0,"two\nlines"\nb.png,1,"none"')
+    assert CsvImages(table).read().targets.tolist() == [0, 1]
+
+
+def test_of_a_cell_of_many_lines_the_first_is_shown(images, write_file):
+    table = write_file("t.csv", 'file,label\na.png,"dog\nb.png,1\na.png,0"\nb.png,2\nc.png,1\n')
+    with pytest.raises(UserError, match=r"a\.png: the label 'dog\.\.\.' is no number"):
+        CsvImages(table).read()
+
+
 def test_a_name_with_a_null_character_is_told_with_its_row(images, write_file):
     source = CsvImages(write_file("t.csv", "file,label\na.png,0\nb\0.png,1\n"))
     assert len(source.fingerprint()) == 64
