@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from runner.commands.arguments import add_trust, trust_from
 from runner.launch.together import as_one
-from runner.runs.directory import RunDirectory, again
+from runner.runs.directory import RunDirectory
+from runner.runs.repetition import again
 
 if TYPE_CHECKING:
     from runner.parallel.meeting import Meeting
@@ -22,8 +23,9 @@ def main(args: Sequence[str]) -> int:
 def _reproduce(args: Sequence[str], meeting: "Meeting | None") -> int:
     parser = argparse.ArgumentParser(
         prog="runner reproduce",
-        description="Run a run's frozen configuration again, in a new directory beside it, and compare the two: "
-        "'identical', or the first difference with what differs in code, packages and hardware.",
+        description="Run a run's frozen configuration again, in a new directory beside it (of a run in a sweep, beside "
+        "the sweep), and compare the two: 'identical', or the first difference with what differs in code, packages "
+        "and hardware.",
     )
     parser.add_argument("dir", type=Path, metavar="DIR", help="a run directory")
     add_trust(parser)

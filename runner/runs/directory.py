@@ -204,19 +204,3 @@ def from_here(path: Path) -> Path:
     path = path.resolve()
     here = Path.cwd().resolve()
     return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def again(old: RunDirectory, command: Sequence[str]) -> RunDirectory:
-    """A new run directory beside ``old`` with the same frozen configuration."""
-    record, weights = old.overrides(), old.provenance().get("weights")
-    return create(
-        from_here(old.path.resolve().with_name(f"{old.path.resolve().name}-again")),
-        old.config(),
-        typed=record["typed"],
-        choices=record["choices"],
-        provenance={
-            **provenance_of.collect(command, Path.cwd()),
-            "weights": weights,  # of the same content, or the new run does not start
-            "repeats": str(old.path),
-        },
-    )
