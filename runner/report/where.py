@@ -3,17 +3,19 @@
     condition   = conjunction {"or" conjunction}
     conjunction = negation {"and" negation}
     negation    = "not" negation | "(" condition ")" | comparison
-    comparison  = operand {operator operand} | operand ["not"] "in" list | operand
-    operator    = "==" | "=" | "!=" | "<" | "<=" | ">" | ">=" | "~" | "!~"
+    comparison  = operand {operator operand | "~" text | "!~" text} | operand ["not"] "in" list | operand
+    operator    = "==" | "=" | "!=" | "<" | "<=" | ">" | ">="
     list        = "[" value {"," value} "]", or the same in round brackets
 
 Left of an operator stands a name, right of it a value, or the name of a field or metric. ``~`` holds where a text has
-the right side in it, or is matched by it if that is a pattern such as ``*-lr-0.1*``; of a list, where an element is. A
-run that lacks what is named has ``null`` there, which is neither less nor greater than anything.
+the right side in it, or is matched by it if that is a pattern such as ``*-lr-0.1*``; of a list, where an element is.
+The right side is a text as it was typed there: ``0003`` is not 3, and ``best`` no field. A run that lacks what is named
+has ``null``, which is neither less nor greater than anything.
 
 Nothing is evaluated but what this module defines.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +31,8 @@ _TOKEN = re.compile(
 )
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _KEYWORDS = ("and", "or", "not", "in")
-_OPERATORS = ("==", "=", "!=", "<", "<=", ">", ">=", "~", "!~")
+_MATCHING = ("~", "!~")
+_OPERATORS = ("==", "=", "!=", "<", "<=", ">", ">=", *_MATCHING)
 _METRIC = re.compile(r"(train|val|test)/.")
 _STATE = ("state", "status")
 
@@ -176,6 +179,9 @@ class _Parser:
             return self._among(left, name)
         tests: list[_Test] = []
         while operator := self._take(*_OPERATORS):
+            if operator in _MATCHING:
+                tests.append(_matching(left, operator, self._pattern()))
+                continue
             word = self._tokens[self._at].text if self.next is not None else None
             right, other = self._operand(wants_name=name is None)
             if operator in ("==", "=", "!=") and name in _STATE:
@@ -231,6 +237,12 @@ class _Parser:
         self.names.append(value)
         return lambda run: run.value(value), value
 
+    def _pattern(self) -> str:
+        """A value as it was typed: neither a number nor a name."""
+        start = self._at
+        self._value()
+        return self._tokens[start].text
+
     def _value(self) -> Any:
         """A number, a constant, or a text, quoted or not."""
         word = self.next
@@ -253,25 +265,27 @@ def _compared(left: _Operand, operator: str, right: _Operand, text: str) -> _Tes
         return lambda run: _equal(left(run), right(run))
     if operator == "!=":
         return lambda run: not _equal(left(run), right(run))
-    if operator in ("~", "!~"):
-        return lambda run: _matches(left(run), right(run)) == (operator == "~")
     return lambda run: _ordered(left(run), operator, right(run), text)
+
+
+def _matching(value: _Operand, operator: str, pattern: str) -> _Test:
+    return lambda run: _matches(value(run), pattern) == (operator == "~")
 
 
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):  # for Python, true equals 1
         return one is other
-    return bool(one == other)
+    return bool(one == other) or (one != one and other != other)  # whoever writes nan looks for runs that diverged
 
 
-def _matches(value: Any, pattern: Any) -> bool:
+def _matches(value: Any, pattern: str) -> bool:
     if isinstance(value, list):
         return any(_matches(element, pattern) for element in value)
     if value is None:
         return False
-    text, wanted = str(value), str(pattern)
-    is_pattern = any(sign in wanted for sign in "*?[")
-    return fnmatchcase(text, wanted) if is_pattern else wanted in text
+    text = value if isinstance(value, str) else json.dumps(value, default=str)  # true, as it is typed
+    is_pattern = any(sign in pattern for sign in "*?[")
+    return fnmatchcase(text, pattern) if is_pattern else pattern in text
 
 
 def _ordered(one: Any, operator: str, other: Any, text: str) -> bool:

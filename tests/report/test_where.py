@@ -91,6 +91,29 @@ def test_a_condition_holds_for_the_runs_that_it_describes(runs: list[Facts], con
 
 
 @pytest.mark.parametrize(
+    ("condition", "names"),
+    [
+        ("error ~ 0003", {"one"}),
+        ("error ~ 1e3", {"two"}),
+        ("error !~ best", {"two"}),  # which is the name of a field, too
+        ("tracking.graph ~ true", {"one", "two"}),
+    ],
+)
+def test_what_a_text_has_in_it_is_taken_as_it_was_typed(tmp_path: Path, condition: str, names: set[str]) -> None:
+    make_run(tmp_path / "one", error="run 0003: no best epoch")
+    make_run(tmp_path / "two", error="after 1e3 updates, 1000.0 s and 3 epochs")
+    assert {run.run.path.name for run in parse(condition).chosen([Facts(run) for run in find(tmp_path)])} == names
+
+
+def test_figures_that_are_no_numbers_can_be_asked_for(tmp_path: Path) -> None:
+    make_run(tmp_path / "diverged", metrics={"val/loss": float("nan")})
+    make_run(tmp_path / "sound", metrics={"val/loss": 0.5})
+    runs = [Facts(run) for run in find(tmp_path)]
+    assert [run.run.path.name for run in parse("val/loss == nan").chosen(runs)] == ["diverged"]
+    assert [run.run.path.name for run in parse("val/loss != nan").chosen(runs)] == ["sound"]
+
+
+@pytest.mark.parametrize(
     ("condition", "told"),
     [
         ("", "at its end\n  expected: a name or a value"),
