@@ -34,21 +34,21 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--host", metavar="NAME", help="who can reach it: default: localhost, this machine alone")
     options = parser.parse_args(args)
 
-    from runner.report.board import link, write_columns
+    from runner.report.board import above, link, write_columns
     from runner.report.comparison import compare
     from runner.report.runs import given, runs_of
 
     entries = given(options.dirs, "runner board")
     with tempfile.TemporaryDirectory(prefix="runner-board-") as name, _ended_by_sigterm():
-        folder = Path(name)
-        link(runs_of(entries), folder)
+        folder, top = Path(name), above(options.dirs)
+        link(runs_of(entries), top, folder)
         write_columns(compare(entries), folder)
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", name]
         command += [] if options.port is None else ["--port", str(options.port)]
         command += [] if options.host is None else ["--host", options.host]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
-            return _follow(process, lambda: link(runs_of(given(options.dirs, "runner board")), folder))
+            return _follow(process, lambda: link(runs_of(given(options.dirs, "runner board")), top, folder))
         except KeyboardInterrupt:
             return 0  # the way to end it
         finally:

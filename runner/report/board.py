@@ -22,14 +22,19 @@ _FEW = 12
 """Up to so many values of a setting, each can be chosen by itself."""
 
 
-def link(runs: Sequence[Found], folder: Path) -> None:
+def above(folders: Sequence[Path]) -> Path:
+    """The folder that the names of runs in some folders start from: the nearest one that has all of them in it."""
+    found = [folder.resolve() for folder in folders]
+    return Path(os.path.commonpath([one.parent if RunDirectory(one).status_file.is_file() else one for one in found]))
+
+
+def link(runs: Sequence[Found], top: Path, folder: Path) -> None:
     """Link the event files of each run into a folder, those that are not linked yet; a run without any comes later.
 
-    The links are called as the runs are, with the folders above them as far as these are not common to all.
+    The links are called as the runs are, with the folders that lead to them from ``top``. It does not depend on which
+    runs there are: another name for a run that TensorBoard shows already would be another run to it.
     """
-    paths = [run.path.absolute() for run in runs]
-    top = Path(os.path.commonpath([path.parent for path in paths]))
-    for path in paths:
+    for path in (run.path.resolve() for run in runs):
         place = folder.joinpath(*(part for part in path.relative_to(top).parts if part != "runs"))
         events = RunDirectory(path).tensorboard.resolve()
         if events.is_dir() and not place.is_symlink():

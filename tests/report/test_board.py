@@ -17,9 +17,9 @@ import pytest
 from made_runs import make_run, make_sweep
 from tensorboard.plugins.hparams import metadata
 
-from runner.report.board import link, write_columns
+from runner.report.board import above, link, write_columns
 from runner.report.comparison import compare
-from runner.report.runs import find, given
+from runner.report.runs import find, given, runs_of
 from runner.tracking.tensorboard import TensorBoard
 
 RATES = (0.1, 0.01, 1e20)
@@ -70,13 +70,13 @@ def links(folder: Path) -> dict[str, Path]:
 def test_runs_are_linked_under_their_names_and_later_ones_as_they_come(sweep: Path, tmp_path: Path) -> None:
     folder = tmp_path / "board"
     folder.mkdir()
-    link(find(sweep), folder)
+    link(find(sweep), above([sweep]), folder)
     runs = {run.name: run / "tensorboard" for run in sorted((sweep / "runs").iterdir())}
     named = {name: events.resolve() for name, events in runs.items()}
     late = "0003-lr-1"
     assert links(folder) == {name: events for name, events in named.items() if name != late}
     runs[late].mkdir()
-    link(find(sweep), folder)
+    link(find(sweep), above([sweep]), folder)
     assert links(folder) == named
 
 
@@ -85,8 +85,30 @@ def test_runs_of_several_places_keep_the_folders_that_tell_them_apart(sweep: Pat
     (other / "tensorboard").mkdir()
     folder = tmp_path / "board"
     folder.mkdir()
-    link([*find(sweep), *find(other)], folder)
+    link([*find(sweep), *find(other)], above([sweep, other]), folder)
     assert set(links(folder)) == {"day/alone", "sweep/0000-lr-0.1", "sweep/0001-lr-0.01", "sweep/0002-lr-1e-20"}
+
+
+def test_a_run_keeps_its_name_when_others_come_in_other_folders(tmp_path: Path) -> None:
+    folder, outputs = tmp_path / "board", tmp_path / "outputs"
+    folder.mkdir()
+    for number, name in enumerate(["monday/first", "tuesday/second"], start=1):
+        (make_run(outputs / name) / "tensorboard").mkdir()
+        link(find(outputs), above([outputs]), folder)
+        assert len(links(folder)) == number
+    assert set(links(folder)) == {"monday/first", "tuesday/second"}
+
+
+def test_what_is_linked_lies_in_the_folder_whatever_the_way_to_the_runs(
+    sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (make_run(tmp_path / "here" / "run") / "tensorboard").mkdir()
+    folder = tmp_path / "board"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    dirs = [Path("../sweep"), Path()]
+    link(runs_of(given(dirs, "runner board")), above(dirs), folder)
+    assert set(links(folder)) == {"here/run", "sweep/0000-lr-0.1", "sweep/0001-lr-0.01", "sweep/0002-lr-1e-20"}
 
 
 def test_the_columns_are_the_settings_that_differ_and_the_metrics(sweep: Path, tmp_path: Path) -> None:
