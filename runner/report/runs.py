@@ -200,7 +200,7 @@ def given(folders: Sequence[Path], command: str) -> list[Entry]:
     """The runs and sweeps that are meant by directories: of runs, of sweeps, or with such in them; oldest first.
 
     Raises:
-        UserError: If one is not there, or has none of them in it.
+        UserError: If one is not there, or has no run in it.
     """
     found: dict[Path, Entry] = {}
     for folder in folders:
@@ -212,7 +212,7 @@ def given(folders: Sequence[Path], command: str) -> list[Entry]:
                 nearest=str(folder.parent / close) if close else None,
             )
         inside = list(_entries(folder))
-        if not inside:
+        if not runs_of(inside):  # a sweep may have none yet: it waits for its jobs, or for its study's first trial
             raise UserError(f"{command} {folder}: there are no runs in it", fix="runner ls shows the runs")
         for entry in sorted(inside, key=lambda entry: str(entry.path)):
             found.setdefault(entry.path.absolute(), entry)

@@ -105,7 +105,7 @@ class SweepDirectory:
     def runs(self) -> dict[int, RunDirectory]:
         """The run directories that are there, by number."""
         found = {}
-        for folder in sorted(self.runs_folder.iterdir()):
+        for folder in sorted(self.runs_folder.glob("*")):  # an empty folder may not have been copied along
             number, _, _ = folder.name.partition("-")
             if number.isdigit() and (folder / "config.yaml").is_file():
                 found[int(number)] = RunDirectory(folder)

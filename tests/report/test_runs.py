@@ -210,5 +210,7 @@ def test_a_folder_that_is_not_there_or_has_no_runs_is_refused(tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"there is no such folder\n.*\n  nearest:  .*/first"):
         given([tmp_path / "frist"], "runner compare")
-    with pytest.raises(UserError, match="empty: there are no runs in it"):
-        given([tmp_path / "empty"], "runner compare")
+    make_sweep(tmp_path / "begun", ["seed"], planned=4)
+    for name in ("empty", "begun"):
+        with pytest.raises(UserError, match=f"{name}: there are no runs in it"):
+            given([tmp_path / name], "runner compare")

@@ -57,6 +57,11 @@ def test_runs_are_found_by_number_and_what_is_half_made_is_not(sweep: SweepDirec
     assert {number: run.path for number, run in sweep.runs().items()} == {2: second, 10: tenth}
 
 
+def test_a_sweep_whose_folder_of_runs_was_not_copied_has_none(sweep: SweepDirectory) -> None:
+    sweep.runs_folder.rmdir()
+    assert sweep.runs() == {}
+
+
 def test_a_run_knows_its_sweep_and_its_number(sweep: SweepDirectory, tmp_path: Path) -> None:
     run = make_run(sweep.runs_folder / "0010-lr-0.1")
     assert SweepDirectory.of_run(run) == sweep
