@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from runner.runs.git import git
+from runner.runs.provenance import patched
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_FILE = re.compile(r"^(?=diff --git )", re.MULTILINE)
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color")
 
 
@@ -26,6 +28,8 @@ class CodeDifference:
     commits."""
     diff: str | None
     """All of it."""
+    binary: tuple[str, ...]
+    """Binary files whose uncommitted changes differ: what was in them is not recorded."""
 
     def describe(self) -> str:
         """The two in a line."""
@@ -59,7 +63,10 @@ def code_difference(one: Mapping[str, Any], other: Mapping[str, Any], checkout: 
         diff = None if asked is None else git(checkout, *map(str, asked), environment=environment)
         stat = None if asked is None else git(checkout, *map(str, asked), "--stat=100", environment=environment)
     commits = known[0][0], known[1][0]
-    return CodeDifference(commits, (bool(known[0][1]), bool(known[1][1])), stat, diff)
+    binary = {part for _, patch in known for part in _FILE.split(patch) if _is_binary(part)}
+    differing = (part for part in binary if not all(part in patch for _, patch in known))
+    names = sorted({name for part in differing for name in patched(part)})
+    return CodeDifference(commits, (bool(known[0][1]), bool(known[1][1])), stat, diff, tuple(names))
 
 
 def _state(record: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -77,10 +84,16 @@ def _tree(state: tuple[str, str], checkout: Path, folder: Path) -> str | None:
     environment = _environment(checkout, folder)
     if git(checkout, "read-tree", commit, environment=environment) is None:
         return None
-    if patch and git(checkout, "apply", "--cached", "-", stdin=patch, environment=environment) is None:
+    text = "".join(part for part in _FILE.split(patch) if not _is_binary(part))
+    if text and git(checkout, "apply", "--cached", "-", stdin=text, environment=environment) is None:
         return None
     tree = git(checkout, "write-tree", environment=environment)
     return None if tree is None else tree.strip()
+
+
+def _is_binary(part: str) -> bool:
+    """Whether a file's part of a patch says no more than that it has changed, which git would not apply."""
+    return "\nBinary files " in part
 
 
 def _environment(checkout: Path, folder: Path) -> dict[str, str]:

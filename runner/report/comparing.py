@@ -120,7 +120,9 @@ def pair(difference: Difference, show_diff: bool, width: int | None) -> str:
             lines += ["", *code.diff.splitlines()]
         else:
             lines += [f"        {line}" for line in (code.stat or "").splitlines()]
-            lines += ["         all of it: --diff"]
+            lines += ["         all of it: --diff"] if code.diff else []
+        if code.binary:
+            lines += [f"         binary, and not recorded: {', '.join(code.binary)}"]
     lines += [f"{'around' if number == 0 else '':<9}{line}" for number, line in enumerate(difference.around)]
     return "\n".join(lines)
 

@@ -142,12 +142,13 @@ def _git_differences(one: Mapping[str, Any] | None, other: Mapping[str, Any] | N
     if one["commit"] != other["commit"]:
         told.append(f"the code is of another commit: {one['commit'][:10]}, now {other['commit'][:10]}")
     if one["patch"] != other["patch"]:
-        files = sorted(_patched(one["patch"]) | _patched(other["patch"]))
+        files = sorted(patched(one["patch"]) | patched(other["patch"]))
         told.append(f"the code has other uncommitted changes: {', '.join(files)}")
     return told
 
 
-def _patched(patch: str) -> set[str]:
+def patched(patch: str) -> set[str]:
+    """The files that a patch changes."""
     headers = (line for line in patch.splitlines() if line.startswith("diff --git a/"))
     return {header.rpartition(" b/")[2] for header in headers}
 
@@ -202,13 +203,19 @@ def gpu_driver() -> str | None:
     return lines[0].strip() if lines else None
 
 
+_DIFF = (
+    *("-c", "diff.relative=false", "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short"),
+    *("--src-prefix=a/", "--dst-prefix=b/"),
+)
+
+
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit, branch and, when there are uncommitted changes, the patch; None outside a git checkout."""
     commit = git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
     # Whatever the user's own git settings are: a patch that git applies.
-    patch = git(folder, "diff", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "HEAD") or ""
+    patch = git(folder, *_DIFF, "HEAD") or ""
     untracked = (git(folder, "ls-files", "--others", "--exclude-standard") or "").splitlines()
     return {
         "commit": commit.strip(),

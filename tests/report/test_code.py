@@ -1,5 +1,6 @@
 """The difference of the code of two runs, with what was not committed, and without touching the checkout."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,33 @@ def test_line_ends_of_another_system_are_kept(tmp_path: Path, git: Git) -> None:
         "-width = 1",
         "+width = 2",
     ]
+
+
+def test_binary_files_are_named_and_hide_nothing(tmp_path: Path, git: Git) -> None:
+    folder = tmp_path / "checkout"
+    (folder / "plot.png").write_bytes(b"\0one")
+    (folder / "same.png").write_bytes(b"\0one")
+    git("add", ".")
+    git("commit", "-qm", "two")
+    (folder / "same.png").write_bytes(b"\0two")
+    (folder / "net.py").write_text("width = 2\nheight = 1\n")
+    one = record(folder)
+    (folder / "plot.png").write_bytes(b"\0two")
+    (folder / "net.py").write_text("width = 3\nheight = 1\n")
+    found = code_difference(one, record(folder), folder)
+    assert changed_lines(found) == ["-width = 2", "+width = 3"]
+    assert isinstance(found, CodeDifference)
+    assert found.binary == ("plot.png",)
+
+
+def test_a_file_that_is_no_utf_8_is_compared_too(tmp_path: Path, git: Git) -> None:
+    folder = tmp_path / "checkout"
+    (folder / "net.py").write_bytes(b"width = 1\nheight = 1  # H\xf6he\n")
+    git("commit", "-qam", "two")
+    one = record(folder)
+    (folder / "net.py").write_bytes(b"width = 2\nheight = 1  # H\xf6he\n")
+    other = json.loads(json.dumps(record(folder)))
+    assert changed_lines(code_difference(one, other, folder)) == ["-width = 1", "+width = 2"]
 
 
 def test_the_last_execution_counts(tmp_path: Path, git: Git) -> None:

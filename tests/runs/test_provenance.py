@@ -81,6 +81,21 @@ def test_the_patch_does_not_depend_on_the_settings_of_git(repo: Path, git: Git, 
     assert plain["patch"].startswith("diff --git a/net.py b/net.py\n")
 
 
+def test_the_patch_is_of_what_is_in_the_files_and_of_all_of_them(repo: Path, git: Git) -> None:
+    """As of a notebook whose output is left out of what git shows, or in a subfolder with diff.relative."""
+    (repo / ".gitattributes").write_text("*.py diff=shown\n")
+    git("config", "diff.shown.textconv", "cat /dev/null; echo")
+    git("config", "diff.relative", "true")
+    (repo / "project").mkdir()
+    (repo / "net.py").write_bytes(b"width = 16  # \xe9paisseur\n")  # Latin-1
+    state = git_state(repo / "project")
+    assert state is not None
+    git("checkout", "--quiet", "net.py")
+    (repo / "patch").write_bytes(state["patch"].encode(errors="surrogateescape"))
+    git("apply", "patch")
+    assert (repo / "net.py").read_bytes() == b"width = 16  # \xe9paisseur\n"
+
+
 def test_outside_of_a_checkout_there_is_no_state(tmp_path: Path) -> None:
     assert git_state(tmp_path) is None
 
