@@ -111,7 +111,7 @@ def execute(
             console.note(job)
         if lost:
             console.warn(lost)
-        began = time.monotonic()
+        began, spent_before = time.monotonic(), status.seconds
         execution = Execution(run, trust, stop, lock, status, console)
         try:
             code = (carry_out or train_here)(execution)
@@ -122,7 +122,7 @@ def execute(
             return Outcome(1, status)
         status = execution.status
         console.close()
-        status.seconds = round(status.seconds + time.monotonic() - began, 3)
+        status.seconds = round(spent_before + time.monotonic() - began, 3)
         try:
             status.write(run.status_file)
         except OSError as error:

@@ -60,6 +60,7 @@ class Recorder:
         self._due = DueSaves(plan, parts)
         self._curve = Curve(tracker)
         self._epoch_started = time.monotonic()
+        self._began, self._spent_before = time.monotonic(), status.seconds  # in the executions before this one
         self._seconds_before = status.epoch_seconds  # of the running epoch, in the execution before this one
 
     def go_back(self, saved: Mapping[str, Any] | None, damaged: Sequence[str]) -> None:
@@ -208,6 +209,7 @@ class Recorder:
 
     def _write_status(self) -> None:
         """Note how far the run is. Not flushed: after a power cut the status is made anew from the checkpoints."""
+        self.status.seconds = round(self._spent_before + time.monotonic() - self._began, 3)  # if it should be killed
         self.status.write(self.run.status_file, durable=False)
 
 

@@ -17,6 +17,7 @@ from faults import (
     checkpoint,
     descendants,
     done,
+    kill,
     result,
     resume,
     send,
@@ -317,3 +318,18 @@ def test_the_time_of_an_epoch_that_was_stopped_counts_from_its_beginning(home: P
         seconds = [float(row["seconds"]) for row in csv.DictReader(file) if row["seconds"]]
     assert seconds[1] >= 0.5
     assert status_of(home / "run").epoch_seconds == 0, "counted once: epoch 3 has a time of its own"
+
+
+def slow_and_killed() -> int:
+    """Train, with a pause in the second step of epoch 2, and be killed after the first one of epoch 3."""
+    after_step(6, lambda: time.sleep(0.5))
+    after_step(11, kill)
+    return train()
+
+
+def test_the_time_of_a_run_that_was_killed_counts_up_to_what_it_told_last(home: Path) -> None:
+    assert done(home, slow_and_killed)[0] == -signal.SIGKILL
+    seconds = status_of(home / "run").seconds
+    assert seconds >= 0.5
+    assert done(home, resume)[0] == 0
+    assert status_of(home / "run").seconds > seconds
