@@ -13,7 +13,7 @@ from runner.launch.slurm.queue import JobState
 from runner.report.facts import FIELDS, Facts, known_to_none
 from runner.report.layout import fits
 from runner.report.queued import state_of, told
-from runner.report.runs import Entry, Found, FoundSweep
+from runner.report.runs import Entry, Found, FoundSweep, instant
 from runner.report.values import shown
 from runner.report.where import no_such_name
 from runner.runs.files import plain_record
@@ -30,6 +30,7 @@ _FIELDS_OF_SWEEPS: dict[str, Callable[[FoundSweep], Any]] = {
     "seconds": lambda sweep: sweep.seconds(),
 }
 """What a sweep has of the fields of a run."""
+_TIMES = ("created", "started", "ended")
 
 
 def is_of_runs(name: str) -> bool:
@@ -48,7 +49,8 @@ def ordered(entries: Sequence[Entry], name: str, backwards: bool) -> list[Entry]
         raise no_such_name(f"--sort {name}", name, runs)
 
     def value(entry: Entry) -> Any:
-        return _FIELDS_OF_SWEEPS[name](entry) if isinstance(entry, FoundSweep) else Facts(entry).value(name)
+        found = _FIELDS_OF_SWEEPS[name](entry) if isinstance(entry, FoundSweep) else Facts(entry).value(name)
+        return instant(found) if name in _TIMES and found is not None else found
 
     values = [(value(entry), entry) for entry in entries]
     there = [(found, entry) for found, entry in values if found is not None and found == found]

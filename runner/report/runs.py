@@ -181,7 +181,7 @@ def best_of(runs: Sequence[Found], objective: Objective) -> Found | None:
 def find(root: Path) -> list[Found]:
     """The runs below a folder, newest first; those of sweeps like all others. One without a configuration is none."""
     found = [run for entry in entries(root) for run in (entry.runs if isinstance(entry, FoundSweep) else [entry])]
-    return sorted(found, key=lambda run: (run.status.created, str(run.path)), reverse=True)
+    return sorted(found, key=lambda run: (instant(run.status.created), str(run.path)), reverse=True)
 
 
 def entries(root: Path) -> list[Entry]:
@@ -190,10 +190,22 @@ def entries(root: Path) -> list[Entry]:
     if len(found) == 1 and isinstance(found[0], FoundSweep) and found[0].path == root:
         found = list(found[0].runs)
 
-    def age(entry: Entry) -> tuple[str, str]:
-        return (entry.created if isinstance(entry, FoundSweep) else entry.status.created), str(entry.path)
+    def age(entry: Entry) -> tuple[float, str]:
+        created = entry.created if isinstance(entry, FoundSweep) else entry.status.created
+        return instant(created), str(entry.path)
 
     return sorted(found, key=age, reverse=True)
+
+
+def instant(written: str) -> float:
+    """A time as a status says it, in seconds since 1970: runs of machines in other zones are put in order by it.
+
+    What is no time counts as long past.
+    """
+    try:
+        return datetime.fromisoformat(written).timestamp()
+    except (ValueError, TypeError):
+        return 0.0
 
 
 def given(folders: Sequence[Path], command: str) -> list[Entry]:

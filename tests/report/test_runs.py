@@ -12,6 +12,7 @@ import pytest
 from made_runs import make_run, make_sweep
 
 from runner.errors import UserError
+from runner.report.ls import ordered
 from runner.report.runs import FoundSweep, Objective, best_of, entries, find, given
 from runner.runs.lock import RunLock
 from runner.runs.status import State, Status
@@ -44,6 +45,15 @@ def test_runs_are_found_newest_first(tmp_path: Path) -> None:
     make(tmp_path / "new", "failed", "2026-11-21T13:20:33+00:00")
     (tmp_path / "no run").mkdir()
     assert [run.path.name for run in find(tmp_path)] == ["new", "old"]
+
+
+def test_runs_of_machines_in_other_time_zones_are_put_in_order(tmp_path: Path) -> None:
+    make(tmp_path / "second", "completed", "2026-11-20T13:20:00+00:00")
+    make(tmp_path / "first", "completed", "2026-11-20T14:10:00+01:00")
+    make(tmp_path / "third", "completed", "2026-11-20T08:30:00-05:00")
+    assert [run.path.name for run in find(tmp_path)] == ["third", "second", "first"]
+    by_time = ordered(entries(tmp_path), "created", backwards=False)
+    assert [entry.path.name for entry in by_time] == ["first", "second", "third"]
 
 
 def test_a_run_that_a_process_executes_is_running(tmp_path: Path) -> None:
