@@ -51,7 +51,8 @@ class CsvResults:
         self._task = signature.task
         self._names = signature.names()
         try:
-            self._file = self._draft.open("w", encoding="utf-8", newline="")
+            # Names of files may have bytes that are no characters.
+            self._file = self._draft.open("w", encoding="utf-8", errors="backslashreplace", newline="")
         except OSError as error:
             raise UserError(f"-o {path} cannot be written: {error.strerror}") from error
         self._writer = csv.writer(self._file, lineterminator="\n")

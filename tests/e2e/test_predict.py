@@ -234,6 +234,17 @@ def test_an_unreadable_file_is_told_twice_and_the_others_are_predicted(
     assert [row["input"] for row in predicted()] == [f"pets/cat/{n}.png" for n in (0, 10, 2, 4, 6, 8)]
 
 
+def test_a_file_name_that_is_no_text_does_not_cost_the_predictions_of_the_others(
+    train: Train, tiny_pictures: Path
+) -> None:
+    run = train(*PETS, "data.source.csv=pets/label.csv")
+    Path("pets/cat", b"caf\xe9.png".decode(errors="surrogateescape")).write_bytes(Path("pets/cat/0.png").read_bytes())
+    assert main(["predict", str(run.path), "pets/cat", "-o", "out.csv"]) == 0
+    by_name = {row.pop("input"): row for row in predicted()}
+    assert len(by_name) == 7
+    assert by_name[r"pets/cat/caf\udce9.png"] == by_name["pets/cat/0.png"]
+
+
 def test_where_nothing_can_be_read_nothing_is_written(train: Train, tiny_pictures: Path) -> None:
     run = train(*PETS, "data.source.csv=pets/label.csv")
     Path("broken.png").write_text("no image")
