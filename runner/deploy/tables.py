@@ -1,6 +1,7 @@
 """CSV files whose rows are samples to be predicted: files that they name, and numbers that stand in them."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,12 @@ def rows_of(path: Path, stored: Sequence[Values], layout: Layout, files: ArrayFi
     named = _file_columns(table.titles, stored, layout, path)
     counts = [0 if column is not None else one.shape[0] for one, column in zip(stored, named, strict=True)]
     numbers = _feature_columns(table.titles, path, sum(counts), named, layout)
-    rows = table.read({"a column of files": [one for one in named if one is not None], "features": numbers})
+    of_files = [one for one in named if one is not None]
     root = Root(path.parent)
-    num_files = len(named) - named.count(None)
+    if table.header:
+        _require_header(table, path, of_files, layout)
+    rows = table.read({"a column of files": of_files, "features": numbers})
+    num_files = len(of_files)
     for number, cells in enumerate(rows.cells, start=1):
         names = [_with_extension(cell, layout.extension) for cell in cells[:num_files]]
         first = names[0] if names else None
@@ -92,6 +96,18 @@ def rows_of(path: Path, stored: Sequence[Values], layout: Layout, files: ArrayFi
             for column, count in zip(named, counts, strict=True)
         ]
         yield Item(first or f"{path}:{number}", first or "", tuple(parts))
+
+
+def _require_header(table: Table, path: Path, columns: Sequence[Column], layout: Layout) -> None:
+    """Refuse to take the first sample for names of columns, where its file is there under that name."""
+    for position in table.positions({"a column of files": columns}):
+        title = table.titles[position]
+        with suppress(ValueError):
+            Root(path.parent).file(_with_extension(title, layout.extension))
+            raise UserError(
+                f"{path}: the first row is to name the columns, but {title} in it is a file",
+                expected="a row such as image before the first sample, as the tables of the run have it",
+            )
 
 
 def _with_extension(name: str, extension: str | None) -> str:

@@ -245,6 +245,16 @@ def test_a_file_name_that_is_no_text_does_not_cost_the_predictions_of_the_others
     assert by_name[r"pets/cat/caf\udce9.png"] == by_name["pets/cat/0.png"]
 
 
+def test_a_table_without_the_header_that_the_run_had_does_not_lose_its_first_image(
+    train: Train, tiny_pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(*PETS, "data.source.csv=pets/label.csv")
+    Path("pets/list.csv").write_text("cat/0.png\ncat/2.png\n")
+    assert main(["predict", str(run.path), "pets/list.csv", "-o", "out.csv"]) == 2
+    assert "the first row is to name the columns, but cat/0.png in it is a file" in capsys.readouterr().err
+    assert not Path("out.csv").exists()
+
+
 def test_where_nothing_can_be_read_nothing_is_written(train: Train, tiny_pictures: Path) -> None:
     run = train(*PETS, "data.source.csv=pets/label.csv")
     Path("broken.png").write_text("no image")
