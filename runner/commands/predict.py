@@ -13,7 +13,7 @@ _NUM_SHOWN = 20
 
 
 def main(args: Sequence[str]) -> int:
-    """Predict; give the exit code: 1 if something could not be read."""
+    """Predict; give the exit code: 1 if something was skipped."""
     parser = argparse.ArgumentParser(
         prog="runner predict",
         description="Predict new data with the model of a run: classes with their probabilities, or values, into a CSV "
@@ -55,5 +55,5 @@ def main(args: Sequence[str]) -> int:
         lines = [f"  {name} {reason}" for name, reason in outcome.broken[:_NUM_SHOWN]]
         if len(outcome.broken) > _NUM_SHOWN:
             lines.append(f"  ... and {len(outcome.broken) - _NUM_SHOWN:,} more")
-        print(f"{len(outcome.broken):,} could not be read and were skipped:", *lines, sep="\n", file=sys.stderr)
+        print(f"{len(outcome.broken):,} could not be predicted and were skipped:", *lines, sep="\n", file=sys.stderr)
     return 1 if outcome.broken else 0

@@ -33,7 +33,7 @@ class Outcome:
 
     predicted: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
-    """Name of each that could not be read, and why."""
+    """Name of each that could not be read or predicted, and why."""
 
 
 def predict(trained: Trained, given: Sequence[str], out: Path, batch_size: int | None, console: Console) -> Outcome:
@@ -65,6 +65,9 @@ def predict(trained: Trained, given: Sequence[str], out: Path, batch_size: int |
         done = 0
         try:
             for item, image_size, predictions in _predicted(readable, size, trained):
+                if predictions is None:
+                    _skip(item, "leads to numbers that are not finite: look for such in it", outcome, console)
+                    continue
                 if signature.task == "segmentation":
                     assert image_size is not None
                     results.take(item, cutter.joined(predictions, image_size))
@@ -148,24 +151,33 @@ def _without_broken(
 ) -> Iterator[_Sample]:
     for item, sample in samples:
         if isinstance(sample, Broken):
-            outcome.broken.append((item.name, sample.reason))
-            console.warn(f"skipped: {item.name} {sample.reason}")
+            _skip(item, sample.reason, outcome, console)
         else:
             yield sample
 
 
+def _skip(item: Item, reason: str, outcome: Outcome, console: Console) -> None:
+    outcome.broken.append((item.name, reason))
+    console.warn(f"skipped: {item.name} {reason}")
+
+
 def _predicted(
     samples: Iterable[_Sample], size: int, trained: Trained
-) -> Iterator[tuple[Item, tuple[int, int] | None, Array]]:
-    """Each sample with what is predicted of each of its rows, (T, ...), from batches of ``size`` rows."""
+) -> Iterator[tuple[Item, tuple[int, int] | None, Array | None]]:
+    """Each sample with what is predicted of each of its rows, (T, ...), from batches of ``size`` rows.
+
+    None: it is no number somewhere, of which no class could be said.
+    """
     waiting: deque[_Sample] = deque()
     rows: deque[tuple[Array, ...]] = deque()
-    ready: deque[Array] = deque()
+    ready: deque[Array | None] = deque()
 
-    def complete() -> Iterator[tuple[Item, tuple[int, int] | None, Array]]:
+    def complete() -> Iterator[tuple[Item, tuple[int, int] | None, Array | None]]:
         while waiting and len(waiting[0].inputs[0]) <= len(ready):
             sample = waiting.popleft()
-            yield sample.item, sample.image_size, np.stack([ready.popleft() for _ in sample.inputs[0]])
+            parts = [ready.popleft() for _ in sample.inputs[0]]
+            known = [part for part in parts if part is not None]
+            yield sample.item, sample.image_size, np.stack(known) if len(known) == len(parts) else None
 
     for sample in samples:
         waiting.append(sample)
@@ -178,10 +190,13 @@ def _predicted(
     yield from complete()
 
 
-def _of_batch(rows: Sequence[tuple[Array, ...]], trained: Trained) -> Array:
-    """Probabilities or values (B, outputs) float32, or class numbers of pixels (B, h, w) uint8."""
+def _of_batch(rows: Sequence[tuple[Array, ...]], trained: Trained) -> list[Array | None]:
+    """For each row probabilities or values (outputs,) float32, or class numbers of pixels (h, w) uint8.
+
+    None: it is no number somewhere.
+    """
     found = trained.predict([np.stack(values) for values in zip(*rows, strict=True)])
+    is_finite = found.flatten(1).isfinite().all(1).tolist()
     if trained.signature.task == "segmentation":
         found = classes(found).to(torch.uint8)
-    predictions: Array = found.cpu().numpy()
-    return predictions
+    return [row if known else None for row, known in zip(found.cpu().numpy(), is_finite, strict=True)]

@@ -229,7 +229,7 @@ def test_an_unreadable_file_is_told_twice_and_the_others_are_predicted(
     assert main(["predict", str(run.path), "pets/cat", "-o", "out.csv"]) == 1
     said = capsys.readouterr()
     assert "skipped: pets/cat/1.png" in said.out
-    assert "2 could not be read" in said.err
+    assert "2 could not be predicted" in said.err
     assert "pets/cat/3.png is not an image" in said.err
     assert [row["input"] for row in predicted()] == [f"pets/cat/{n}.png" for n in (0, 10, 2, 4, 6, 8)]
 

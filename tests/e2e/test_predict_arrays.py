@@ -107,7 +107,7 @@ def test_files_of_one_sample_in_a_folder_are_samples_and_what_does_not_fit_is_to
     assert main(["predict", run.path.name, "new", "-o", "out.csv"]) == 1
     assert_predicted(run, ["new/a.npy", "new/deep/b.npz"], expected(run, SIGNALS[:2]))
     told = capsys.readouterr().err
-    assert "3 could not be read" in told
+    assert "3 could not be predicted" in told
     assert "new/c.npy has shape 2x9, and a sample of the run 2x16\n" in told
     assert "new/d.npy" in told
     assert "new/e.npz" in told
@@ -223,6 +223,28 @@ def test_without_names_the_last_array_may_be_the_label(train: Train, here: Path)
     assert_predicted(run, names, expected(run, np.concatenate([ROWS, ROWS[:2]])))
 
 
+def test_what_leads_to_no_number_gets_no_class(train: Train, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = signal_run(train)
+    damaged = SIGNALS[:5].copy()
+    damaged[1, 0, 3] = np.nan
+    np.save("new.npy", damaged)
+    assert main(["predict", run.path.name, "new.npy", "-o", "out.csv", "--batch-size", "2"]) == 1
+    assert_predicted(run, [f"new.npy[{row}]" for row in (0, 2, 3, 4)], expected(run, SIGNALS[[0, 2, 3, 4]]))
+    assert "new.npy[1] leads to numbers that are not finite" in capsys.readouterr().err
+
+
+def test_a_picture_with_a_pixel_that_is_no_number_gets_no_mask(train: Train, here: Path) -> None:
+    images = DRAW.random((NUM, 1, 8, 8), dtype=np.float32)
+    np.savez("train.npz", image=images, mask=(images[:, 0] > 0.5).astype(np.uint8))
+    run = trained(
+        train, "data.source.file=train.npz", "task=segmentation", "model=unet", "model.width=2", "model.levels=1"
+    )
+    images[0, 0, 2, 2] = np.nan
+    np.save("new.npy", images[:2])
+    assert main(["predict", run.path.name, "new.npy", "-o", "masks"]) == 1
+    assert [path.relative_to("masks").as_posix() for path in Path("masks").rglob("*.png")] == ["new/1.png"]
+
+
 def test_masks_are_written_for_the_rows_of_an_array(train: Train, here: Path) -> None:
     np.savez("train.npz", image=IMAGES, mask=(IMAGES > 128).astype(np.uint8))
     run = trained(
@@ -311,4 +333,4 @@ def test_an_array_of_objects_is_not_unpickled(train: Train, here: Path, capsys: 
     run = signal_run(train)
     np.save("new.npy", np.array([{"a": 1}], dtype=object))
     assert main(["predict", run.path.name, "new.npy", "-o", "out.csv"]) == 1
-    assert "1 could not be read" in capsys.readouterr().err
+    assert "1 could not be predicted" in capsys.readouterr().err
