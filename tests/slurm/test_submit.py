@@ -19,6 +19,7 @@ from runner.launch.slurm.submit import left, submit_sweep, submit_workers
 from runner.launch.slurm.sweep import launch, resume
 from runner.launch.slurm.task import Task
 from runner.runs.directory import RunDirectory
+from runner.runs.lock import RunLock
 from runner.runs.status import Status
 from runner.runs.sweep_directory import SweepDirectory
 from runner.trust import Trust
@@ -205,8 +206,26 @@ def test_one_that_waits_in_the_queue_is_not_submitted_again(
     submitted: RunDirectory, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_slurm.queue(("41", "PENDING", 2, "", "Resources"))
-    assert main(["submit", str(submitted.path)]) == 2
+    before = submitted.config()
+    assert main(["submit", str(submitted.path), "epochs=77"]) == 2
     assert "in the queue already: job 41 is pending (Resources), queued again 2 times" in capsys.readouterr().err
+    assert submitted.config() == before  # which the job that waits is going to train
+
+
+def test_what_slurm_refuses_changes_nothing(submitted: RunDirectory, fake_slurm: FakeSlurm) -> None:
+    before = submitted.config(), submitted.overrides()
+    fake_slurm.fail("sbatch", "sbatch: error: invalid partition specified: nope\n")
+    assert main(["submit", str(submitted.path), "epochs=77", "launcher.partition=nope"]) == 2
+    assert (submitted.config(), submitted.overrides()) == before
+
+
+def test_one_that_is_being_executed_is_not_submitted(
+    submitted: RunDirectory, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RunLock(submitted.path):
+        assert main(["submit", str(submitted.path)]) == 2
+    assert "is being executed by another process" in capsys.readouterr().err
+    assert newest([submitted.path])[submitted.path].name == "41"
 
 
 def test_one_that_is_complete_is_not_submitted_again(

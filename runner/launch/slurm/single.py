@@ -18,9 +18,10 @@ from runner.launch.slurm.again import settings_again
 from runner.launch.slurm.client import require_slurm
 from runner.launch.slurm.jobs import Job, Jobs
 from runner.launch.slurm.options import require_consistent, require_together
-from runner.launch.slurm.submit import script_of_run, submit_run
+from runner.launch.slurm.submit import require_not_queued, script_of_run, submit_run
 from runner.launch.slurm.task import task_in, typed_trust
 from runner.runs.directory import RunDirectory
+from runner.runs.files import write_atomic
 from runner.runs.lock import RunLock
 from runner.runs.rebuild import read_status
 from runner.runs.sweep_directory import SweepDirectory
@@ -112,13 +113,21 @@ class OldRun:
         """Change what is to be changed, and submit it.
 
         Raises:
-            UserError: If it is being executed or in the queue, or Slurm refuses the job.
+            UserError: If it is being executed or in the queue, or Slurm refuses the job; nothing is changed then.
         """
-        if self._changes:
-            with RunLock(self._run.path):
-                amend(self._run, self._changes, lambda config: None)
-        task = task_in(self._run.path, self.settings, COMMAND, self._trust)
-        return self._run, submit_run(self._run, self.settings, task)
+        run = self._run
+        require_not_queued(run)
+        task = task_in(run.path, self.settings, COMMAND, self._trust)
+        with RunLock(run.path):  # the job that finds it executed by another process would fail
+            before = {file: file.read_bytes() for file in (run.overrides_file, run.config_file)}
+            if self._changes:
+                amend(run, self._changes, lambda config: None)
+        try:  # changed by now, as the job may start at once
+            return run, submit_run(run, self.settings, task)
+        except Exception:
+            for file, content in before.items():
+                write_atomic(file, content)
+            raise
 
 
 def remarks(config: Mapping[str, Any], settings: SlurmLauncher) -> list[str]:

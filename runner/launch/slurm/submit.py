@@ -43,17 +43,22 @@ def submit_run(run: RunDirectory, settings: SlurmLauncher, task: Task) -> Job:
     """Have a run directory executed by a job; the job, which is noted in the directory.
 
     Raises:
-        UserError: If Slurm refuses it, or the run is in the queue already; the directory is left as it was, but for
-            the script.
+        UserError: If Slurm refuses it; the directory is left as it was, but for the script.
     """
-    waiting = queued([run.path])
-    if waiting:
-        (state,) = waiting.values()
+    return _submit(run.path, script_of_run(run.path, run.config(), settings, task), None)
+
+
+def require_not_queued(run: RunDirectory) -> None:
+    """Make sure that no job of a run waits or runs.
+
+    Raises:
+        UserError: If one does, or Slurm cannot be asked.
+    """
+    for state in queued([run.path]).values():
         raise UserError(
             f"{run.path} is in the queue already: job {state.name} is {state.told()}",
             fix=typed("runner", "cancel", run.path),
         )
-    return _submit(run.path, script_of_run(run.path, run.config(), settings, task), None)
 
 
 def submit_sweep(made: SweepDirectory, settings: SlurmLauncher, task: Task, numbers: Collection[int]) -> list[Job]:
