@@ -88,7 +88,7 @@ def _submit(
     composed: Sequence[Composed],
 ) -> int:
     """Make the sweep and leave it to the cluster; nothing is left behind where that refuses it."""
-    from runner.launch.slurm.options import require_together
+    from runner.launch.slurm.options import require_together, threads
     from runner.launch.slurm.sweep import launch
     from runner.launch.slurm.task import typed_trust
 
@@ -97,7 +97,7 @@ def _submit(
     _require_cluster(launcher)
     made = _begin(composed[0], _record(typed, settings, None, differing(points), len(points), points))
     with _removed_unless_submitted(made):
-        _freeze(made, [with_threads(one, launcher.cpus) for one in composed], points)
+        _freeze(made, [with_threads(one, threads(launcher, one.config["device"])) for one in composed], points)
         print(f"sweep    {made.path}: {counted(len(points))}", flush=True)
         return launch(made, launcher, typed_trust(composer.places, [one.config for one in composed]), made.runs())
 

@@ -54,6 +54,24 @@ def test_a_run_is_frozen_submitted_and_noted(
     assert Status.read(run / "status.json").state == "created"
 
 
+@pytest.mark.parametrize(
+    ("typed", "threads"),
+    [
+        (("device=ddp", "device.kind=cpu", "device.processes=3"), 2),
+        (("device=ddp", "launcher.gpus=a100:4"), 2),
+        (("device=ddp", "launcher.processes=4", "launcher.gpus=4"), 8),  # which Slurm starts, with so many for each
+        (("launcher.gpus=4",), 8),
+    ],
+)
+def test_processes_that_a_task_starts_itself_share_its_processors(
+    project: Path, fake_slurm: FakeSlurm, typed: tuple[str, ...], threads: int
+) -> None:
+    assert main(["submit", *typed, "launcher.cpus=8"]) == 0
+    assert main(["train", "-m", "launcher=slurm", "seed=0", *typed, "launcher.cpus=8"]) == 0
+    frozen = [RunDirectory(run).config()["device"]["threads"] for run in runs_below(project)]
+    assert frozen == [threads, threads]
+
+
 def test_submitting_imports_no_torch_and_asks_for_no_device(project: Path, fake_slurm: FakeSlurm) -> None:
     code = "import sys, runner.cli; runner.cli.main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     done = subprocess.run(

@@ -96,6 +96,29 @@ def require_together(settings: SlurmLauncher, device: Mapping[str, Any]) -> None
         raise UserError(f"{asked}, and device.processes={device['processes']}", fix="device.processes=auto")
 
 
+def threads(settings: SlurmLauncher, device: Mapping[str, Any]) -> int | None:
+    """CPU threads of each process of a run: the processors of a task, shared by the processes that it starts itself.
+
+    Args:
+        settings: Of the launcher.
+        device: Of the run.
+
+    Returns:
+        1 or more; None where the cluster decides how many processors there are.
+    """
+    return None if settings.cpus is None else max(1, settings.cpus // _processes_of_task(settings, device))
+
+
+def _processes_of_task(settings: SlurmLauncher, device: Mapping[str, Any]) -> int:
+    if device["parallel"] == "none" or settings.nodes * settings.processes > 1:
+        return 1
+    if device["processes"] != "auto":
+        return int(device["processes"])
+    if settings.gpus is None or device["kind"] not in ("auto", "cuda"):
+        return 1
+    return int(settings.gpus.rpartition(":")[2])
+
+
 def seconds(time: str) -> int:
     """A time limit, ``02:00:00`` or ``1-12:00:00``, in seconds."""
     days, _, rest = time.rpartition("-")

@@ -17,7 +17,7 @@ from runner.launch.single import freeze, place_of
 from runner.launch.slurm.again import settings_again
 from runner.launch.slurm.client import require_slurm
 from runner.launch.slurm.jobs import Job, Jobs
-from runner.launch.slurm.options import require_consistent, require_together
+from runner.launch.slurm.options import require_consistent, require_together, threads
 from runner.launch.slurm.submit import require_not_queued, script_of_run, submit_run
 from runner.launch.slurm.task import task_in, typed_trust
 from runner.runs.directory import RunDirectory
@@ -47,7 +47,7 @@ class NewRun:
         self.settings = slurm_launcher(composer, typed)
         require_consistent(self.settings)
         require_together(self.settings, composed.config["device"])
-        self._composed = with_threads(composed, self.settings.cpus)
+        self._composed = with_threads(composed, threads(self.settings, composed.config["device"]))
         self._places = composer.places
 
     def script(self) -> str:
