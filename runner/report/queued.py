@@ -15,7 +15,7 @@ def jobs_of(entries: Sequence[Entry]) -> dict[Path, list[JobState]]:
         entries: Runs and sweeps, of which those without such a job are left out.
     """
     sweeps = [entry.path for entry in entries if isinstance(entry, FoundSweep) and entry.state not in OVER]
-    found, workers = of_directories({run.path: run.state for run in runs_of(entries)}, sweeps)
+    found, workers = of_directories({run.path: run.status for run in runs_of(entries)}, sweeps)
     by_entry = {
         entry.path: {job.name: job for job in workers.get(entry.path, ())}
         | {found[run.path].name: found[run.path] for run in runs_of([entry]) if run.path in found}

@@ -97,7 +97,8 @@ def test_filters_of_the_user_do_not_hide_jobs(fake_slurm: FakeSlurm, monkeypatch
 def run_in(folder: Path, state: State, *jobs: Job) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text("name: x\n")
-    Status(state=state).write(folder / "status.json")
+    ended = "2026-11-24T10:30:00+00:00" if state in ("completed", "failed") else None
+    Status(state=state, ended=ended).write(folder / "status.json")
     for job in jobs:
         Jobs.note(folder, {}, [], job)
     return folder
@@ -140,6 +141,17 @@ def test_runs_are_listed_with_what_the_queue_says_of_them(
     ]
 
 
+def test_a_failed_run_that_was_submitted_again_is_listed_with_its_job(
+    project: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # In the hour that comes twice a year, the later time of day is the earlier one.
+    first, second = Job("7", "2026-11-24T12:00:00+02:00"), Job("8", "2026-11-24T11:40:00+01:00")
+    run_in(project / "outputs/one", "failed", first, second)
+    fake_slurm.queue(("8", "PENDING", 0, "", "Priority"))
+    assert main(["ls"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("8 pending (Priority)")
+
+
 def test_where_slurm_does_not_answer_the_runs_are_listed_all_the_same(
     project: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,7 +173,7 @@ def test_the_job_of_a_run_is_cancelled_and_that_is_remembered(
     assert fake_slurm.calls("scancel") == [["scancel", "7"]]
     assert "cancelled job 7, which was pending (Priority)" in capsys.readouterr().out
     fake_slurm.queue()
-    assert of_directories({run: "created"})[0] == {run: JobState("7", "CANCELLED")}
+    assert of_directories({run: Status()})[0] == {run: JobState("7", "CANCELLED")}
 
 
 def test_all_jobs_of_a_sweep_are_cancelled_those_of_single_runs_too(
@@ -189,7 +201,7 @@ def test_of_a_sweep_one_task_is_cancelled(project: Path, fake_slurm: FakeSlurm) 
     assert main(["cancel", str(runs[1])]) == 0
     assert fake_slurm.calls("scancel") == [["scancel", "8_1"]]
     fake_slurm.queue()
-    told, _ = of_directories(dict.fromkeys(runs.values(), "interrupted"))
+    told, _ = of_directories(dict.fromkeys(runs.values(), Status(state="interrupted")))
     assert [told[run].state for run in runs.values()] == ["UNKNOWN", "CANCELLED", "UNKNOWN"]
 
 

@@ -3,14 +3,17 @@
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from runner.errors import UserError
 from runner.runs.files import write_json
+from runner.runs.status import Status
 from runner.runs.sweep_directory import SweepDirectory, number_of
 
 NAME = "jobs.json"
+_ENDED = ("completed", "pruned", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +127,22 @@ def newest(runs: Iterable[Path]) -> dict[Path, Submitted]:
                 of_sweeps[sweep.path] = _by_run(sweep.path)
             own += filter(None, [of_sweeps[sweep.path].get(number_of(run))])
         if own:
-            found[run] = sorted(own, key=lambda job: job.submitted)[-1]
+            found[run] = sorted(own, key=lambda job: datetime.fromisoformat(job.submitted))[-1]
     return found
+
+
+def is_at_its_end(status: Status, job: Submitted | None) -> bool:
+    """Whether a run has come to an end that it does not go on from, and was not submitted again after that.
+
+    Args:
+        status: Of the run.
+        job: The newest one that was submitted for it.
+    """
+    if status.state not in _ENDED:
+        return False
+    if job is None or status.ended is None:
+        return True
+    return datetime.fromisoformat(job.submitted) <= datetime.fromisoformat(status.ended)
 
 
 def workers(sweep: Path) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from runner.errors import UserError
 from runner.launch.slurm.client import SlurmError, call
-from runner.launch.slurm.jobs import newest, workers
+from runner.launch.slurm.jobs import is_at_its_end, newest, workers
+from runner.runs.status import Status
 from runner.tracking.formatting import counted
 
 _WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
@@ -115,17 +116,18 @@ def states(names: Iterable[str]) -> dict[str, JobState]:
 
 
 def of_directories(
-    states_of_runs: Mapping[Path, str], sweeps: Iterable[Path] = ()
+    statuses: Mapping[Path, Status], sweeps: Iterable[Path] = ()
 ) -> tuple[dict[Path, JobState], dict[Path, list[JobState]]]:
-    """The jobs of those of some runs that have one and are not over, and the workers of studies that are in the queue.
+    """The jobs of those of some runs that are not at their end, and the workers of studies that are in the queue.
 
     Slurm is asked only if there are any, and once.
 
     Args:
-        states_of_runs: The state of each run, by its directory.
+        statuses: Of the runs, by their directories.
         sweeps: Those that are not over.
     """
-    jobs = newest(path for path, state in states_of_runs.items() if state not in ("completed", "pruned", "failed"))
+    incomplete = (path for path, status in statuses.items() if status.state not in ("completed", "pruned"))
+    jobs = {path: job for path, job in newest(incomplete).items() if not is_at_its_end(statuses[path], job)}
     arrays = {sweep: ids for sweep in sweeps if (ids := workers(sweep))}
     nothing = "UNKNOWN"
     try:

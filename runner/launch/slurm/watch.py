@@ -3,22 +3,19 @@
 import contextlib
 import time
 from collections.abc import Collection
-from datetime import datetime
 from pathlib import Path
 
 from runner.errors import UserError
 from runner.launch.slurm.client import SlurmError
-from runner.launch.slurm.jobs import Submitted, newest, workers
+from runner.launch.slurm.jobs import Submitted, is_at_its_end, newest, workers
 from runner.launch.slurm.queue import JobState, states
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import is_held
 from runner.runs.rebuild import read_status
-from runner.runs.status import Status
 from runner.runs.sweep_directory import SweepDirectory
 
 ASK_EVERY_S = 15.0
 """How often Slurm is asked at the most: a cluster has many users."""
-_ENDED = ("completed", "pruned", "failed")
 
 
 class Watch:
@@ -56,7 +53,7 @@ class Watch:
         """The runs that have not come to an end, or were submitted again after that."""
         runs = self.runs()
         jobs = newest(run.path for run in runs)
-        return [run for run in runs if not _is_finished(read_status(run)[0], jobs.get(run.path))]
+        return [run for run in runs if not is_at_its_end(read_status(run)[0], jobs.get(run.path))]
 
     def job(self, run: RunDirectory) -> JobState | None:
         """How the job of a run was when Slurm was last asked; None where it has none, or Slurm did not know it."""
@@ -70,11 +67,3 @@ class Watch:
         self._jobs = newest(runs)
         with contextlib.suppress(SlurmError, UserError):  # it is busy; what it said before is the best guess
             self._known = states([*(job.name for job in self._jobs.values()), *arrays])
-
-
-def _is_finished(status: Status, job: Submitted | None) -> bool:
-    if status.state not in _ENDED:
-        return False
-    if job is None or status.ended is None:
-        return True
-    return datetime.fromisoformat(job.submitted) <= datetime.fromisoformat(status.ended)
