@@ -30,7 +30,7 @@ from runner.launch.work import AllAtOnce
 from runner.runs.directory import timestamped
 from runner.runs.lock import RunLock
 from runner.runs.status import now
-from runner.runs.sweep_directory import SweepDirectory, SweepRecord
+from runner.runs.sweep_directory import SweepDirectory, SweepRecord, create
 from runner.tracking.formatting import counted, table
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def _grid(
     if isinstance(launcher, SlurmLauncher):
         return _submit(composer, typed, settings, launcher, points, composed)
     slots = share_out(launcher.n_jobs, len(points), [one.config["device"] for one in composed])
-    made = _begin(composed[0], _record(typed, settings, slots, keys, len(points), points))
-    _freeze(made, [with_threads(one, slots.threads) for one in composed], points)
+    record = _record(typed, settings, slots, keys, len(points), points)
+    made = _made(record, [with_threads(one, slots.threads) for one in composed], points)
     print(f"sweep    {made.path}: {counted(len(points))}, {slots.describe()}", flush=True)
     trust, view = composer.places.trust(everything=True), SweepView(len(points), keys)
     with RunLock(made.path):
@@ -95,9 +95,10 @@ def _submit(
     for one in composed:
         require_together(launcher, one.config["device"])
     _require_cluster(launcher)
-    made = _begin(composed[0], _record(typed, settings, None, differing(points), len(points), points))
+    record = _record(typed, settings, None, differing(points), len(points), points)
+    frozen = [with_threads(one, threads(launcher, one.config["device"])) for one in composed]
+    made = _made(record, frozen, points)
     with _removed_unless_submitted(made):
-        _freeze(made, [with_threads(one, threads(launcher, one.config["device"])) for one in composed], points)
         print(f"sweep    {made.path}: {counted(len(points))}", flush=True)
         return launch(made, launcher, typed_trust(composer.places, [one.config for one in composed]), made.runs())
 
@@ -121,12 +122,15 @@ def _removed_unless_submitted(made: SweepDirectory) -> Iterator[None]:
         raise
 
 
-def _freeze(made: SweepDirectory, composed: Sequence[Composed], points: Sequence[Point]) -> None:
-    """Make the run directories."""
-    keys = differing(points)
-    for number, one in enumerate(composed):
-        own = values(points[number])
-        freeze(one, made.place(number, [(key, own.get(key, "")) for key in keys]))
+def _made(record: SweepRecord, composed: Sequence[Composed], points: Sequence[Point]) -> SweepDirectory:
+    """A new sweep directory, with those of its runs."""
+
+    def fill(draft: SweepDirectory) -> None:
+        for number, one in enumerate(composed):
+            own = values(points[number])
+            freeze(one, draft.place(number, [(key, own.get(key, "")) for key in record.keys]))
+
+    return create(_place_of(composed[0]), record, fill)
 
 
 def _study(
@@ -196,9 +200,7 @@ def _begin_study(
 
     record = _record(typed, settings, slots, question.keys, question.num_runs, None)
     record.sweeper["objectives"] = [objective.model_dump() for objective in objectives]
-    made = _begin(first, record)
-    keep_conf(made, composer.places)
-    return made
+    return create(_place_of(first), record, lambda draft: keep_conf(draft, composer.places))
 
 
 def _record(
@@ -221,29 +223,9 @@ def _record(
     )
 
 
-def _begin(first: Composed, record: SweepRecord) -> SweepDirectory:
-    """A new sweep directory, ``output_root/DATE/TIME-sweep``; of two made at the same instant, each has its own.
-
-    Raises:
-        UserError: If it cannot be made.
-    """
-    wanted = timestamped(Path(first.config["output_root"]), "sweep")
-    number = 1
-    try:
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            made = SweepDirectory(wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}"))
-            try:
-                made.path.mkdir()
-                break
-            except FileExistsError:
-                number += 1
-        made.runs_folder.mkdir()
-        made.write(record)
-    except OSError as error:
-        problem = f"the sweep directory {wanted} cannot be made: {error.strerror}"
-        raise UserError(problem, fix="output_root=FOLDER") from error
-    return made
+def _place_of(first: Composed) -> Path:
+    """Where a sweep goes, if nobody else wants one there at the same instant: ``output_root/DATE/TIME-sweep``."""
+    return timestamped(Path(first.config["output_root"]), "sweep")
 
 
 def _points(composer: Composer, typed: Sequence[str], sweeper: GridSweeper) -> list[Point]:

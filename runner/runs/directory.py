@@ -170,7 +170,7 @@ def create(
         Status().write(run.status_file)
         run.checkpoints.mkdir()
         sync_folder(draft)
-        path = _rename_to_free(draft, wanted, exactly)
+        path = rename_to_free(draft, wanted, exactly)
     except OSError as error:
         raise UserError(
             f"the run directory {wanted} cannot be made: {error.strerror}", fix="output_root=FOLDER"
@@ -181,12 +181,18 @@ def create(
     return RunDirectory(path)
 
 
-def _rename_to_free(draft: Path, wanted: Path, exactly: bool) -> Path:
+def rename_to_free(draft: Path, wanted: Path, exactly: bool = False) -> Path:
+    """Give a filled folder its name, or with ``-2``, ``-3``, ... one that is free; what it is then called.
+
+    Raises:
+        UserError: If ``exactly`` and the folder exists.
+        OSError: If it cannot be renamed.
+    """
     number = 1
     while True:
         path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         try:
-            os.rename(draft, path)  # fails on a folder that is not empty, and no run directory ever is
+            os.rename(draft, path)  # fails on a folder that is not empty, and none that is given its name here ever is
             return path
         except OSError as error:
             if not path.exists():

@@ -1,6 +1,8 @@
 """A sweep on disk: what was asked for, and a run directory for each point of it."""
 
-from collections.abc import Sequence
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,8 @@ import yaml
 
 from runner import yaml_text
 from runner.errors import UserError
-from runner.runs.directory import RunDirectory, plain_name
-from runner.runs.files import write_atomic
+from runner.runs.directory import RunDirectory, plain_name, rename_to_free
+from runner.runs.files import sync_folder, write_atomic
 
 _LABEL_CHARACTERS = 100
 """Of a run's name: file systems take 255 bytes, and the run adds to its name while it is made."""
@@ -125,3 +127,34 @@ class SweepDirectory:
 def number_of(run: Path) -> int:
     """The number of a run in its sweep, from the name of its directory."""
     return int(run.name.partition("-")[0])
+
+
+def create(wanted: Path, record: SweepRecord, fill: Callable[[SweepDirectory], None]) -> SweepDirectory:
+    """Make a sweep directory that has all that it begins with from its first instant.
+
+    It is filled under a temporary name and renamed, as run directories are: one that was killed while it was made is no
+    sweep, where resuming it would train the runs that were there and call it complete. ``wanted`` gets ``-2``, ``-3``,
+    ... when it exists.
+
+    Args:
+        wanted: Where it goes.
+        record: What ``sweep.yaml`` holds.
+        fill: Puts into it what else it begins with.
+
+    Raises:
+        UserError: If it cannot be made; nothing is left behind.
+    """
+    draft = SweepDirectory(wanted.parent / f".{wanted.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        draft.runs_folder.mkdir(parents=True)
+        draft.write(record)
+        fill(draft)
+        sync_folder(draft.path)
+        made = SweepDirectory(rename_to_free(draft.path, wanted))
+    except OSError as error:
+        problem = f"the sweep directory {wanted} cannot be made: {error.strerror or error}"
+        raise UserError(problem, fix="output_root=FOLDER") from error
+    finally:
+        shutil.rmtree(draft.path, ignore_errors=True)
+    sync_folder(made.path.parent)
+    return made

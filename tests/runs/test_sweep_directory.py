@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import UserError
-from runner.runs.sweep_directory import SweepDirectory, SweepRecord, number_of
+from runner.runs.sweep_directory import SweepDirectory, SweepRecord, create, number_of
 
 RECORD = SweepRecord(
     created="2026-11-20T13:20:33+00:00",
@@ -72,3 +72,29 @@ def test_a_run_knows_its_sweep_and_its_number(sweep: SweepDirectory, tmp_path: P
 def test_a_run_is_named_by_what_differs_in_a_name_that_every_file_system_takes(sweep: SweepDirectory) -> None:
     assert sweep.place(3, [("optimizer.lr", "0.1"), ("data", "my/data")]).name == "0003-lr-0.1-data-my-data"
     assert len(sweep.place(3, [("model.hidden", "[512,512]" * 40)]).name) < 128
+
+
+def test_a_sweep_is_there_with_all_its_runs_or_not_at_all(tmp_path: Path) -> None:
+    wanted = tmp_path / "13-20-33-sweep"
+    seen: list[int] = []
+
+    def fill(draft: SweepDirectory) -> None:
+        seen.append(len(list(tmp_path.glob("[!.]*"))))  # what is left of a process that is killed here
+        for number in range(2):
+            make_run(draft.place(number, []))
+
+    first, second = (create(wanted, RECORD, fill) for _ in range(2))
+    assert seen == [0, 1]
+    assert [first.path.name, second.path.name] == ["13-20-33-sweep", "13-20-33-sweep-2"]
+    assert [list(one.runs()) for one in (first, second)] == [[0, 1], [0, 1]]
+    assert first.record() == RECORD
+
+
+def test_a_sweep_whose_making_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    def fill(draft: SweepDirectory) -> None:
+        make_run(draft.place(0, []))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        create(tmp_path / "13-20-33-sweep", RECORD, fill)
+    assert not list(tmp_path.iterdir())
