@@ -1,8 +1,10 @@
 """A sweep whose points a study chooses: its beginning, and going on with it."""
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -151,10 +153,24 @@ def source(
     return Trials(made, study, question.settings, objectives, question.spaces, compose, question.fixed, say, worker)
 
 
-def keep_conf(made: SweepDirectory, places: Places) -> None:
-    """Copy the configuration files into the sweep: later points are composed from what they are now."""
+def keep_conf(made: SweepDirectory, places: Places, outputs: Path) -> None:
+    """Copy the configuration files into the sweep: later points are composed from what they are now.
+
+    Args:
+        made: The sweep.
+        places: Where the files are.
+        outputs: Where runs land, this sweep among them. With ``--config-dir .`` that is inside, and full of YAML.
+    """
     for number, folder in enumerate(places.conf_dirs):
-        shutil.copytree(folder, made.path / "conf" / str(number), ignore=shutil.ignore_patterns("*.pyc", "__pycache__"))
+        kept = made.path / "conf" / str(number)
+        kept.mkdir(parents=True)
+        for parent, folders, files in os.walk(folder, followlinks=True):
+            within = [name for name in folders if not name.startswith(".")]
+            folders[:] = [name for name in within if Path(parent, name).resolve() != outputs.resolve()]
+            for file in (Path(parent, name) for name in files if name.endswith(".yaml") and not name.startswith(".")):
+                copy = kept / file.relative_to(folder)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
 
 
 def kept_places(made: SweepDirectory, import_paths: Sequence[Any]) -> Places:

@@ -200,7 +200,8 @@ def _begin_study(
 
     record = _record(typed, settings, slots, question.keys, question.num_runs, None)
     record.sweeper["objectives"] = [objective.model_dump() for objective in objectives]
-    return create(_place_of(first), record, lambda draft: keep_conf(draft, composer.places))
+    outputs = Path(first.config["output_root"])
+    return create(_place_of(first), record, lambda draft: keep_conf(draft, composer.places, outputs))
 
 
 def _record(
