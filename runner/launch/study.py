@@ -67,19 +67,39 @@ class Study:
         Args:
             worker: The number of whoever asks, where several work on the study.
         """
-        so_far = len(self._study.get_trials(deepcopy=False))
-        if so_far >= self.planned:
+        if len(self._study.get_trials(deepcopy=False)) >= self.planned:
             return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            self._study.sampler = sampler(self._settings, self._distributions, so_far)
-        trial = self._study.ask(self._distributions)
-        if trial.number >= self.planned:  # another process has asked for the last one at the same time
-            self.fail(trial.number)
+        asked = self._study.ask()
+        if asked.number >= self.planned:  # another process has asked for the last one at the same time
+            self.fail(asked.number)
             return None
         if worker is not None:
-            trial.set_user_attr(_WORKER, worker)
-        return self.trial(trial.number)
+            asked.set_user_attr(_WORKER, worker)
+        return self.drawn(asked.number)
+
+    def drawn(self, number: int) -> FrozenTrial:
+        """A trial with all of its ``params``, which are drawn as far as it has none.
+
+        A process that was killed while it asked has left a trial with some of them, or none. So they are drawn in a
+        copy of the trials before it, always from the first one on: whoever goes on draws the same.
+        """
+        trial = self.trial(number)
+        if trial.params.keys() == self._distributions.keys():
+            return trial
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            chooses = sampler(self._settings, self._distributions, number)
+        before = optuna.create_study(directions=self._study.directions, sampler=chooses)
+        before.add_trials(self._study.get_trials(deepcopy=False)[:number])
+        before.ask(self._distributions)
+        found, known = before.get_trials(deepcopy=False)[number], Trial(self._study, trial._trial_id)
+        for name, value in found.system_attrs.items():  # some samplers remember there what they need later
+            known.storage.set_trial_system_attr(trial._trial_id, name, value)
+        for key, distribution in self._distributions.items():
+            if key not in trial.params:
+                value = distribution.to_internal_repr(found.params[key])
+                known.storage.set_trial_param(trial._trial_id, key, value, distribution)
+        return self.trial(number)
 
     def trial(self, number: int) -> FrozenTrial:
         """A trial by its number."""
@@ -151,9 +171,9 @@ def grid_of(distributions: Mapping[str, BaseDistribution]) -> dict[str, list[Any
     return found
 
 
-def sampler(settings: OptunaSweeper, distributions: Mapping[str, BaseDistribution], so_far: int) -> BaseSampler:
-    """What chooses the trial after so many."""
-    seed = None if settings.sampler_seed is None else (settings.sampler_seed * 1_000_003 + so_far) % 2**32
+def sampler(settings: OptunaSweeper, distributions: Mapping[str, BaseDistribution], number: int) -> BaseSampler:
+    """What chooses the trial of a number."""
+    seed = None if settings.sampler_seed is None else (settings.sampler_seed * 1_000_003 + number) % 2**32
     startup = settings.startup_trials
     if settings.sampler == "random":
         return RandomSampler(seed)

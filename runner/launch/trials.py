@@ -112,6 +112,7 @@ class Trials:
 
     def _adopted(self, trial: int) -> list[RunDirectory]:
         """What is left to run of a trial that a process has begun and left."""
+        self._study.drawn(trial)
         begun = max(len(self._first_seeds), len(self._runs_of(trial)))
         runs = self._frozen(trial, range(begun))
         over = [read_status(run)[0].state in OVER for run in runs]

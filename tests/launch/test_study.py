@@ -58,6 +58,36 @@ def test_a_study_that_was_interrupted_asks_for_what_it_would_have_asked_for(open
     assert first + rest == unbroken
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "gp"])
+def test_a_trial_whose_process_was_killed_while_it_asked_gets_what_it_would_have_got(
+    open_study, tmp_path: Path, sampler: str
+) -> None:
+    space = LR | {"dropout": FloatDistribution(0.0, 0.5), "width": IntDistribution(8, 64, step=8)}
+    unbroken = work(open_study(space, sampler=sampler, startup_trials=2, journal="one"))
+    for number in (0, 7):
+        journal = tmp_path / f"killed-{number}"
+        study = open_study(space, sampler=sampler, startup_trials=2, journal=journal.name)
+        work(study, most=number)
+        before = len(journal.read_bytes().splitlines())
+        study.ask()
+        asked = journal.read_bytes().splitlines(keepends=True)[before:]
+        for left in range(1, len(asked)):
+            whole = journal.read_bytes().splitlines(keepends=True)[:before]
+            journal.write_bytes(b"".join(whole + asked[:left]))
+            again = open_study(space, sampler=sampler, startup_trials=2, journal=journal.name)
+            assert len(again.trial(number).params) < 3
+            assert again.drawn(number).params == unbroken[number]
+
+
+def test_processes_that_ask_at_the_same_time_get_different_points(open_study) -> None:
+    one, other = open_study(LR, sampler="random"), open_study(LR, sampler="random")
+    ask = one._study.ask
+    with pytest.MonkeyPatch.context() as patched:
+        # The other one asks between the look at the trials that there are and the making of the next.
+        patched.setattr(one._study, "ask", lambda *given: (other.ask(), ask(*given))[1])
+        assert one.ask().params != other.trial(0).params
+
+
 def test_a_seed_of_its_own_gives_other_points_and_no_two_trials_are_the_same(open_study) -> None:
     one, other = (work(open_study(LR, journal=str(n), sampler="random", sampler_seed=n)) for n in (0, 1))
     assert len({point["lr"] for point in one + other}) == 24  # type: ignore[misc]
