@@ -47,6 +47,10 @@ class Composer:
         """Hydra's loader over the search path."""
         return self._files.loader
 
+    def is_group(self, name: str) -> bool:
+        """Whether a name is that of a folder of options."""
+        return bool(self._files.is_group(name))
+
     def compose(self, typed: Sequence[str], of_data_alone: bool = False) -> Composed:
         """Compose, resolve and check one run.
 

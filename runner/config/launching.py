@@ -32,8 +32,10 @@ def launching(composer: Composer, typed: Sequence[str]) -> Launching:
         UserErrors: If a setting is wrong, or names a launcher or sweeper that cannot run what this program runs.
     """
     about_sweeps = [text for text in typed if is_of_sweeps(text)]
+    # Without values of the runs, which decide nothing here: a sweep over models may set what the default model has not.
+    deciding = [text for text in typed if _key(text).startswith("hydra") or composer.is_group(_key(text))]
     try:
-        composed = composer.loader.load_configuration(CONFIG_NAME, overrides=list(typed), run_mode=RunMode.MULTIRUN)
+        composed = composer.loader.load_configuration(CONFIG_NAME, overrides=deciding, run_mode=RunMode.MULTIRUN)
         found = OmegaConf.to_container(composed.hydra, resolve=False)
     except (HydraException, OmegaConfBaseException) as error:
         overrides, errors = read(typed)
@@ -51,6 +53,10 @@ def launching(composer: Composer, typed: Sequence[str]) -> Launching:
     if errors:
         raise UserErrors([one.reworded(shortened) for one in errors])
     return OfHydra.model_validate(settings).hydra
+
+
+def _key(text: str) -> str:
+    return text.partition("=")[0].lstrip("+~").partition("@")[0]
 
 
 def slurm_launcher(composer: Composer, typed: Sequence[str]) -> SlurmLauncher:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from statistics import fmean
 
 from runner.config.compose import Composed
@@ -136,13 +135,10 @@ class Trials:
         values = [(key, short(str(value))) for key, value in params.items()]
         chosen = [self._spaces[key].override(value) for key, value in params.items()]
         if self._settings.seeds is not None:
-            values.append(("seed", str(self._first_seed + seed)))
-            chosen.append(f"seed={self._first_seed + seed}")
+            own = int(self._compose([*self._fixed, *chosen]).config["seed"]) + seed
+            values.append(("seed", str(own)))
+            chosen.append(f"seed={own}")
         return freeze(self._compose([*self._fixed, *chosen]), self._made.place(number, values))
-
-    @cached_property
-    def _first_seed(self) -> int:
-        return int(self._compose(self._fixed).config["seed"])
 
 
 def value_of(status: Status, metric: str) -> float:

@@ -145,6 +145,12 @@ def test_a_dry_run_shows_the_runs_and_writes_nothing(runner: CommandLine) -> Non
     assert list(runner.folder.iterdir()) == []
 
 
+def test_a_sweep_over_models_sets_what_they_have_and_the_default_model_has_not(runner: CommandLine) -> None:
+    done = runner("train", "-m", "model=convnet,unet", "model.batch_norm=false", "seeds=2", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "4 runs; nothing was started (--dry-run)"
+
+
 def test_a_wrong_point_is_refused_before_anything_starts(runner: CommandLine) -> None:
     done = runner("train", "-m", "optimizer.lr=0.1,-1", "epochs=1,ten")
     assert done.returncode == 2
@@ -358,6 +364,13 @@ def test_a_trial_of_several_seeds_is_judged_by_their_mean(runner: CommandLine) -
         [pytest.approx(sum(best[:3]) / 3)],
         [pytest.approx(sum(best[3:]) / 3)],
     ]
+
+
+def test_a_study_of_models_with_seeds_sets_what_the_default_model_has_not(runner: CommandLine) -> None:
+    chosen = ("sweeper=optuna", "optimizer.lr=interval(0.01,0.1)", "model=convnet,unet", "model.batch_norm=false")
+    done = runner("train", "-m", *chosen, "n_trials=1", "seeds=2", "seed=3", "max_steps=1", *SHORT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [run.config()["seed"] for run in sweep_in(runner).runs().values()] == [3, 4]
 
 
 def test_several_objectives_are_optimised_together(runner: CommandLine) -> None:
