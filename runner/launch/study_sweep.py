@@ -122,6 +122,11 @@ class Question:
                     expected=", ".join(choices),
                     nearest=nearest(objective.metric, choices),
                 )
+        if self.settings.sampler == "cmaes" and len(wanted) > 1:
+            raise UserError(
+                f"sweeper.sampler=cmaes optimises one figure, and sweeper.objectives are {len(wanted)}",
+                fix="sweeper.sampler=tpe",
+            )
         if self.settings.pruner != "none" and (len(wanted) > 1 or not wanted[0].metric.startswith(("val/", "train/"))):
             raise UserError(
                 f"sweeper.pruner={self.settings.pruner} judges by one figure that is there after every epoch",

@@ -394,6 +394,14 @@ def test_several_objectives_are_optimised_together(runner: CommandLine) -> None:
             "judges by",
         ),
         (("seed=0,1", "sweeper.sampler=tpee"), "nearest:  tpe"),
+        (
+            (
+                "optimizer.lr=interval(0.001,0.1)",
+                "sweeper.sampler=cmaes",
+                "sweeper.objectives=[{metric: val/f1, direction: maximize}, {metric: seconds, direction: minimize}]",
+            ),
+            "cmaes optimises one figure",
+        ),
     ],
 )
 def test_a_study_that_cannot_be_is_refused_before_anything_is_written(runner, typed, message: str) -> None:
