@@ -10,18 +10,17 @@ from runner.errors import UserError
 def _several_of_what(run: RunConfig, origin: Origin) -> UserError | None:
     """Settings that are for several processes, where there is one."""
     device = run.device
-    for name, is_set in (
-        ("processes", isinstance(device.processes, int) and device.processes > 1),
-        ("sync_batch_norm", device.sync_batch_norm),
-    ):
-        if device.parallel == "none" and is_set:
-            value = str(getattr(device, name)).lower()
-            return UserError(
-                f"device.{name}={value} is for several processes, and device.parallel=none has one",
-                where=origin.of(("device", name)),
-                fix="device=ddp",
-            )
-    return None
+    alone = {"processes": ("auto", 1), "sync_batch_norm": (False,)}
+    wrong = [name for name, allowed in alone.items() if getattr(device, name) not in allowed]
+    if device.parallel != "none" or not wrong:
+        return None
+    told = [f"device.{name}={str(getattr(device, name)).lower()}" for name in wrong]
+    others = [f"device.{name}={str(alone[name][0]).lower()}" for name in wrong]
+    return UserError(
+        f"{' '.join(told)} is for several processes, and device.parallel=none has one",
+        where=origin.of(("device", wrong[0])),
+        fix=f"device=ddp, or {' '.join(others)}",
+    )
 
 
 def _samples_for_each(run: RunConfig, origin: Origin) -> UserError | None:

@@ -144,6 +144,15 @@ def test_what_cannot_be_is_refused(run: RunDirectory, text: str, told: str) -> N
     assert told in refused(run, text)
 
 
+def test_going_on_with_one_process_says_what_else_has_to_change(new_run: NewRun) -> None:
+    run = new_run("device=ddp", "device.processes=2", "device.sync_batch_norm=true")
+    told = refused(run, "device.parallel=none")
+    assert told.startswith("device.processes=2 device.sync_batch_norm=true is for several processes, and")
+    (others,) = [line.partition(", or ")[2] for line in told.splitlines() if "fix:" in line]
+    amend(run, ["device.parallel=none", *others.split()], accept)
+    assert run.config()["device"]["parallel"] == "none"
+
+
 def test_one_wrong_change_keeps_the_others_from_being_made_and_all_are_told(run: RunDirectory) -> None:
     told = refused(run, "epochs=20", "seed=3", "epoch=4", "data.workers=-1")
     assert [line for line in told.splitlines() if "seed" in line or "epoch is" in line or "workers=-1" in line] != []
