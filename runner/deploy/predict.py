@@ -52,7 +52,7 @@ def predict(trained: Trained, given: Sequence[str], out: Path, batch_size: int |
     data, signature = trained.config.data, trained.signature
     source = data.source.node()
     items = find_items(given, signature.stored, source)
-    if not source["_target_"].startswith("runner.data.sources."):
+    if not trained.source:
         console.warn(
             f"what {source['_target_']} does to samples is not done to these files: they are resized and normalised"
         )
@@ -97,8 +97,7 @@ class _Sample(NamedTuple):
 
 
 def _cutter(trained: Trained) -> Cutter:
-    data, signature = trained.config.data, trained.signature
-    source = data.source.node()
+    signature, source = trained.signature, trained.source
     first = signature.stored[0]
     size = (first.shape[1], first.shape[2]) if len(first.shape) == 3 else None
     per_pixel = signature.task == "segmentation"

@@ -38,6 +38,12 @@ class Trained:
     epoch: int
     """Epochs that the checkpoint was trained for."""
 
+    @property
+    def source(self) -> dict[str, Any]:
+        """Settings of a source that comes with runner; none of another one, where nobody knows what they mean."""
+        node = self.config.data.source.node()
+        return node if node["_target_"].startswith("runner.data.sources.") else {}
+
     def inputs(self, values: Sequence[Array]) -> tuple[Tensor, ...]:
         """What the model takes for samples (B, ...) of each input, as an evaluation would make it of them."""
         targets = _filled(self.signature.target, len(values[0]), 0)

@@ -260,6 +260,36 @@ def test_masks_are_written_for_the_rows_of_an_array(train: Train, here: Path) ->
     np.testing.assert_array_equal(np.asarray(Image.open("masks/new/1.png")), classes[1])
 
 
+BOARDS = """
+import torch
+
+class Boards(torch.utils.data.Dataset):
+    classes = ["a", "b"]
+    def __init__(self, tile, fit):
+        self.tile = tile
+    def __len__(self):
+        return 24
+    def __getitem__(self, index):
+        return torch.full((1, self.tile, self.tile), 10 * index, dtype=torch.uint8), index % 2
+"""
+
+
+def test_settings_of_a_dataset_of_ones_own_mean_nothing_to_pictures(
+    train: Train, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "boards_of_a_test", raising=False)
+    Path("boards_of_a_test.py").write_text(BOARDS)
+    Path("conf/data").mkdir()
+    Path("conf/data/boards.yaml").write_text(
+        "defaults: [base, _self_]\nsource: {_target_: boards_of_a_test.Boards, tile: 8, fit: true}\n"
+        "channels: 1\nimage_size: [8, 8]\nnum_classes: 2\nnormalize: {mean: [0.0], std: [1.0]}\n"
+    )
+    run = train("data=boards", "model=convnet", "model.widths=[4]", *SMALL)
+    np.save("new.npy", IMAGES[:2, None])
+    assert main(["predict", run.path.name, "new.npy", "-o", "out.csv"]) == 0
+    assert_predicted(run, ["new.npy[0]", "new.npy[1]"], expected(run, IMAGES[:2, None] / np.float32(255)))
+
+
 WALKS = """
 import torch
 from torch import nn
