@@ -54,11 +54,14 @@ def describe(trained: Trained) -> dict[str, Any]:
         "regression": "values",
     }
     per_pixel = signature.inputs[0].shape[1:] if signature.task == "segmentation" else ()
+    stored, source = signature.stored[0].shape, trained.source
+    images = {"tile": source.get("tile"), "size": list(stored[1:]), "fit": source.get("fit", "stretch")}
     return {
         "task": signature.task,
         "model": config.model.node()["_target_"],
         "epoch": trained.epoch,
         "inputs": [{"shape": ["batch", *one.shape], "dtype": one.dtype} for one in signature.inputs],
+        "images": images if len(stored) == 3 else None,
         "scale": "images are RGB or grey, divided by the largest value of their type (255 or 65535), then normalised",
         "normalize": signature.normalize,
         "eval_transforms": [node.node() for node in config.data.eval_transforms],

@@ -158,6 +158,19 @@ NEEDS = {
 """What a model takes besides its name, or is made smaller by."""
 
 
+def test_description_says_what_becomes_of_images_before_they_are_cropped(train: Train, tiny_pictures: Path) -> None:
+    crop = "{_target_: torchvision.transforms.v2.CenterCrop, size: 12}"
+    run = train(
+        "data=csv_images", "data.source.csv=pets/label.csv", "data.source.fit=crop", "data.load_size=[16,14]",
+        "data.image_size=[12,12]", f"data.augment=[{crop}]", f"data.eval_transforms=[{crop}]", "model=convnet",
+        "model.widths=[4]", *SMALL,
+    )  # fmt: skip
+    assert main(["export", str(run.path), "--format", "weights"]) == 0
+    description = json.loads((run.path / "export" / "model.pt.json").read_text())
+    assert description["images"] == {"tile": None, "size": [16, 14], "fit": "crop"}
+    assert description["inputs"][0]["shape"] == ["batch", 3, 12, 12]
+
+
 @pytest.mark.slow
 def test_every_model_is_read_from_every_format(train: Train, tiny_pictures: Path) -> None:
     for library in ("onnxruntime", "onnxscript", "safetensors"):

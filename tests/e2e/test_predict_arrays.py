@@ -288,6 +288,9 @@ def test_settings_of_a_dataset_of_ones_own_mean_nothing_to_pictures(
     np.save("new.npy", IMAGES[:2, None])
     assert main(["predict", run.path.name, "new.npy", "-o", "out.csv"]) == 0
     assert_predicted(run, ["new.npy[0]", "new.npy[1]"], expected(run, IMAGES[:2, None] / np.float32(255)))
+    assert main(["export", run.path.name, "--format", "weights"]) == 0
+    about = json.loads((run.path / "export" / "model.pt.json").read_text())
+    assert about["images"] == {"tile": None, "size": [8, 8], "fit": "stretch"}
 
 
 WALKS = """
