@@ -13,6 +13,7 @@ from runner.config.schema import RunConfig
 from runner.data.loader import Batch, Change
 from runner.data.prepare import Prepare
 from runner.data.source import Array
+from runner.models.loading import load_saved
 from runner.runs.directory import RunDirectory
 from runner.runs.signature import Signature, Values
 from runner.training.data import changes_of
@@ -71,8 +72,8 @@ def open_trained(run: RunDirectory, checkpoint: str, trust: Trust, device: str |
             model computes in fp32.
 
     Raises:
-        UserError: If the checkpoint does not exist, the run is of another version or names code that is not trusted, or
-            the device is missing.
+        UserError: If the checkpoint does not exist or is of another run, the run is of another version or names code
+            that is not trusted, or the device is missing.
     """
     trust.check(run.config(), run.path)
     config = frozen(run)
@@ -91,9 +92,9 @@ def open_trained(run: RunDirectory, checkpoint: str, trust: Trust, device: str |
     made = make_model(config, run.choices(), chosen, few, prepare, task)
     net, average = made.net, made.averaged
     if average is None:
-        net.load_state_dict(state["model"])
+        load_saved(net, state["model"])
     else:
-        average.load_state_dict(state["averaged"])
+        load_saved(average, state["averaged"])
         net = average.module
     net.requires_grad_(False).eval()
     return Trained(config, signature, net, task, chosen, changes.where_made, prepare, int(state["progress"]["epoch"]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +71,38 @@ def load_weights(
     return [name for name in ours if name not in copied and not _is_count(name)]
 
 
+def load_saved(model: nn.Module, weights: Mapping[str, Any] | None) -> None:
+    """Give a model the state that was saved of it.
+
+    Raises:
+        UserError: If it is the state of another one.
+    """
+    if weights is None:
+        raise _not_of_run("  it has no averaged weights, and the run averages them")
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        ours = model.state_dict()
+        shapes, saved = (
+            {name: tuple(getattr(value, "shape", ())) for name, value in one.items()} for one in (ours, weights)
+        )
+        missing = [name for name in ours if name not in weights]
+        unexpected = [name for name in weights if name not in ours]
+        misshapen = [
+            f"{name} {saved[name]}, here {shapes[name]}"
+            for name in ours
+            if shapes[name] != saved.get(name, shapes[name])
+        ]
+        raise _not_of_run(*_differences("checkpoint", missing, unexpected, misshapen)) from error
+
+
+def _not_of_run(*told: str) -> UserError:
+    return UserError(
+        "\n".join(["the checkpoint does not fit to the model of the run", *told]),
+        expected="a checkpoint of this run, and the code that it was trained with",
+    )
+
+
 def plain_names(names: Iterable[str]) -> dict[str, str]:
     """Names as they are, by the names that they have in the bare model."""
     plain = {name: name.replace(_COMPILED, "") for name in names}
@@ -87,15 +120,18 @@ def _is_count(name: str) -> bool:
 
 
 def _misfit(missing: list[str], unexpected: list[str], misshapen: list[str], unfilled: list[str]) -> UserError:
-    lines = ["the weights do not fit to the model"]
-    for what, names in (
-        ("missing from the file", missing),
-        ("unexpected in the file", unexpected),
-        ("of another shape", misshapen),
-    ):
-        if names:
-            lines.append(f"  {what} ({len(names)}): {listing(names)}")
+    lines = ["the weights do not fit to the model", *_differences("file", missing, unexpected, misshapen)]
     layers = dict.fromkeys(f"{name.rpartition('.')[0]}.*" if "." in name else name for name in unfilled)
     layers |= dict.fromkeys(f"{name.rpartition('.')[0]}.*" if "." in name else name for name in unexpected)
     few = f"model.weights_except=[{','.join(layers)}] to leave them out, or " if len(layers) <= 3 else ""
     return UserError("\n".join(lines), fix=f"{few}the settings of the model that the weights are from")
+
+
+def _differences(where: str, missing: list[str], unexpected: list[str], misshapen: list[str]) -> list[str]:
+    """A line for each way in which names and shapes differ."""
+    found = (
+        (f"missing from the {where}", missing),
+        (f"unexpected in the {where}", unexpected),
+        ("of another shape", misshapen),
+    )
+    return [f"  {what} ({len(names)}): {listing(names)}" for what, names in found if names]

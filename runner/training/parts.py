@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from runner.data.loader import Batch
 from runner.errors import UserError
+from runner.models.loading import load_saved
 from runner.parallel.group import Group
 from runner.parallel.pieces import local
 from runner.training.averaging import MovingAverage
@@ -213,9 +214,9 @@ class Parts:
         return state if self.team is None else self.team.load(state, self.state_dict(), self.optimizer)
 
     def _take_weights(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
+        load_saved(self.model, state["model"])
         if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
+            load_saved(self.averaged, state["averaged"])
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""

@@ -302,6 +302,23 @@ def test_inputs_that_are_not_there_are_refused_before_anything_is_written(
         assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["eval"], ["predict", "pets", "-o", "out.csv"], ["export", "--format", "weights"]])
+@pytest.mark.parametrize(
+    ("typed", "told"), [("model.widths=[5]", "here (5, 3, 3, 3)"), ("regularization=ema", "it has no averaged weights")]
+)
+def test_a_checkpoint_of_another_run_is_refused(
+    train: Train, tiny_pictures: Path, capsys: pytest.CaptureFixture[str], command: list[str], typed: str, told: str
+) -> None:
+    other = train(*PETS, "data.source.csv=pets/label.csv")
+    run = train(*PETS, "data.source.csv=pets/label.csv", typed)
+    name, *arguments = command
+    checkpoint = other.path / "checkpoints" / "best.pt"
+    assert main([name, str(run.path), *arguments, "--checkpoint", str(checkpoint)]) == 2
+    said = capsys.readouterr().err
+    assert "the checkpoint does not fit to the model of the run" in said
+    assert told in said
+
+
 def test_two_pictures_that_would_have_the_same_mask_are_refused(
     cells: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:

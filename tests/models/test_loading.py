@@ -6,7 +6,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from runner.errors import UserError
-from runner.models.loading import load_weights
+from runner.models.loading import load_saved, load_weights
 
 
 class Net(nn.Module):
@@ -118,3 +118,14 @@ def test_half_precision_weights_become_those_of_the_model():
     load_weights(model, weights)
     assert model.fc.weight.dtype == torch.float32
     assert torch.equal(model.fc.weight, weights["fc.weight"].float())
+
+
+def test_a_saved_state_of_another_model_is_told_by_its_names():
+    saved = {**Net(classes=5).state_dict(), "extra": torch.zeros(1)}
+    del saved["body.0.bias"]
+    with pytest.raises(UserError, match="does not fit to the model of the run") as refused:
+        load_saved(Net(), saved)
+    told = str(refused.value)
+    assert "missing from the checkpoint (1): body.0.bias" in told
+    assert "unexpected in the checkpoint (1): extra" in told
+    assert "of another shape (2): fc.weight (5, 2), here (3, 2), fc.bias (5,), here (3,)" in told
