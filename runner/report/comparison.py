@@ -4,6 +4,7 @@ import fnmatch
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Runs that differ in nothing but what is averaged over."""
+    """Runs that differ in nothing but what is averaged over; one that repeats another of them is left out."""
 
     rows: tuple[Row, ...]
     values: dict[str, Any]
@@ -214,14 +215,33 @@ def _identity(run: Facts, keys: Iterable[str]) -> str:
 
 
 def _groups(rows: Sequence[Row], keys: Sequence[str], over: Sequence[str]) -> list[Group]:
-    """Runs that have the same settings but for those in ``over``, in the order of their first ones."""
+    """Runs that have the same settings but for those in ``over``, in the order of their first ones.
+
+    One that repeats another of them is left out: it is no second draw, and would make the deviation smaller.
+    """
     typed = _typed([row.facts for row in rows])
     of_all = [key for key in _unequal([row.facts.settings for row in rows]) if key not in over and _counts(key, typed)]
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(_identity(row.facts, of_all), []).append(row)
     kept = [key for key in keys if key not in over]
-    return [Group(tuple(group), {key: group[0].values[key] for key in kept}) for group in found.values()]
+    return [
+        Group(tuple(_without_repetitions(group, over)), {key: group[0].values[key] for key in kept})
+        for group in found.values()
+    ]
+
+
+def _without_repetitions(rows: Sequence[Row], over: Sequence[str]) -> list[Row]:
+    points = [_identity(row.facts, over) for row in rows]
+    counts = Counter(points)
+    # Who repeats another is looked for where a point is there twice: it takes a file more.
+    repeating = [counts[point] > 1 and row.facts.is_repetition for row, point in zip(rows, points, strict=True)]
+    originals = {point for point, is_repetition in zip(points, repeating, strict=True) if not is_repetition}
+    return [
+        row
+        for row, point, is_repetition in zip(rows, points, repeating, strict=True)
+        if not (is_repetition and point in originals)
+    ]
 
 
 def labels_of(runs: Sequence[Found]) -> list[str]:

@@ -5,6 +5,7 @@ of 10,000 runs of which only the learning rate and the seed differ, that takes a
 """
 
 import functools
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,15 @@ class Facts:
         """What was typed for the run."""
         found = self._overrides.get("typed")
         return tuple(map(str, found)) if isinstance(found, list) else ()
+
+    @functools.cached_property
+    def is_repetition(self) -> bool:
+        """Whether it was made to repeat another run, seed and all."""
+        try:
+            record = json.loads(RunDirectory(self.run.path).provenance_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(record, dict) and "repeats" in record
 
     @functools.cached_property
     def _overrides(self) -> dict[str, Any]:

@@ -119,6 +119,19 @@ def test_a_run_that_is_not_complete_is_in_its_group_and_in_no_mean(tmp_path: Pat
     assert group.mean("val/accuracy") == Mean(pytest.approx(0.7), pytest.approx(0.02**0.5), 2)
 
 
+def test_a_run_and_its_repetition_count_once(tmp_path: Path, compared: Compared) -> None:
+    for seed, value in enumerate((0.5, 0.7)):
+        make_run(tmp_path / f"{seed}", {"seed": seed}, metrics={"val/accuracy": value})
+    repeating = {"repeats": str(tmp_path / "1")}
+    make_run(tmp_path / "1-again", {"seed": 1}, metrics={"val/accuracy": 0.7}, provenance=repeating)
+    make_run(tmp_path / "2-again", {"seed": 2}, metrics={"val/accuracy": 0.9}, provenance=repeating)
+    make_run(tmp_path / "2-once-more", {"seed": 3}, metrics={"val/accuracy": 0.7})
+    make_run(tmp_path / "3", {"seed": 3}, metrics={"val/accuracy": 0.7})  # the same seed by intent
+    (group,) = compared().groups
+    assert [row.run.path.name for row in group.rows] == ["0", "1", "2-again", "2-once-more", "3"]
+    assert group.mean("val/accuracy") == Mean(pytest.approx(0.7), pytest.approx(0.02**0.5), 5)
+
+
 def test_a_single_value_has_no_spread_and_none_has_no_mean(tmp_path: Path, compared: Compared) -> None:
     make_run(tmp_path / "a", metrics={"val/accuracy": 0.5})
     (group,) = compared().groups
