@@ -80,8 +80,7 @@ class Status:
         try:
             status = cls(**json.loads(path.read_text()))
             status.metrics = {name: math.nan if value is None else value for name, value in status.metrics.items()}
-            if not all(isinstance(getattr(status, name), int | float) for name in _COUNTS):
-                raise TypeError("a count is no number")
+            status._require_types()
         except (FileNotFoundError, ValueError, TypeError, AttributeError) as error:
             problem = "is not there" if isinstance(error, FileNotFoundError) else "is damaged"
             again = typed("runner", "resume", path.parent)
@@ -91,5 +90,16 @@ class Status:
             ) from error
         return status
 
+    def _require_types(self) -> None:
+        """Refuse what nobody could put in order or compare: one damaged file would keep all others from being listed.
 
-_COUNTS = ("epoch", "step", "seconds", "epoch_seconds", "executions")
+        Raises:
+            TypeError: If a number or a text is something else.
+        """
+        figures = (self.epochs, self.best, self.best_epoch)
+        numbers = [self.epoch, self.step, self.seconds, self.epoch_seconds, self.executions, *self.metrics.values()]
+        numbers += [figure for figure in figures if figure is not None]
+        noted = (self.monitor, self.direction, self.error, self.host, self.started, self.ended)
+        texts = [self.state, self.created, *(text for text in noted if text is not None)]
+        if not all(isinstance(one, int | float) for one in numbers) or not all(isinstance(one, str) for one in texts):
+            raise TypeError("a number or a text is something else")

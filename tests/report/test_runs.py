@@ -100,7 +100,13 @@ def test_any_other_state_is_that_of_the_status(tmp_path: Path, state: State) -> 
     assert states(tmp_path) == {"run": state}
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"state": "running", "unknown": 1}', '{"seconds": "long"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", '{"state": "running", "unknown": 1}', '{"seconds": "long"}', '{"created": null}'),
+        *('{"metrics": {"val/loss": "low"}}', '{"best": [1]}', '{"error": 5}'),
+    ],
+)
 def test_a_run_whose_status_cannot_be_read_is_damaged(tmp_path: Path, content: str) -> None:
     (make(tmp_path / "run", "running") / "status.json").write_text(content)
     make(tmp_path / "good", "completed")
