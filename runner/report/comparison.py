@@ -161,9 +161,10 @@ def differing(runs: Sequence[Facts]) -> list[str]:
 
     Where another option is chosen in a group, the settings of the group that this option brings are left out: those
     that nobody typed and that are the same wherever the option is. So are options that another one brings, such as the
-    data of a model.
+    data of a model. A run whose record cannot be read differs in nothing: it would in everything.
     """
     typed = _typed(runs)
+    runs = [run for run in runs if run.settings and run.choices] or runs[:1]
     groups = _unequal([run.choices for run in runs])
     typed_groups = [group for group in groups if group in typed]
 

@@ -29,6 +29,6 @@ def _rebuilt(run: RunDirectory) -> Status:
         status.created = str(record["created"])
         status.executions = len(record["executions"])
         status.started = str(record["executions"][0]["started"]) if record["executions"] else None
-    with suppress(OSError, ValueError, TypeError), run.metrics_file.open(newline="") as file:
+    with suppress(OSError, ValueError, TypeError, csv.Error), run.metrics_file.open(newline="") as file:
         status.seconds = round(sum(float(row.get("seconds") or 0) for row in csv.DictReader(file)), 3)
     return status

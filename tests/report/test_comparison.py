@@ -95,6 +95,14 @@ def test_between_two_runs_everything_is_told(tmp_path: Path, compared: Compared)
 # --- means over seeds -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("file", ["config.yaml", "overrides.yaml"])
+def test_a_run_whose_record_is_damaged_makes_nothing_differ(tmp_path: Path, compared: Compared, file: str) -> None:
+    for number, lr in enumerate((0.1, 0.1, 0.01)):
+        make_run(tmp_path / f"{number}", {"optimizer.lr": lr})
+    (tmp_path / "0" / file).write_text("")
+    assert compared().keys == ("optimizer.lr",)
+
+
 def test_mean_and_spread_over_seeds_by_hand(tmp_path: Path, compared: Compared) -> None:
     for lr, values in ((0.1, (0.5, 0.7)), (0.01, (0.8, 0.9, 1.0))):
         for seed, value in enumerate(values):

@@ -78,6 +78,13 @@ def test_a_run_without_metrics_has_no_curves(tmp_path: Path, compared: Compared)
     assert learning_curves(compared()) == []
 
 
+@pytest.mark.parametrize("content", [b"\0" * 200_000, b"", b"1,0.5,3\n2,0.4,3\n", b"loss,seconds\n0.5,3\n", b"\xff\n"])
+def test_a_run_whose_metrics_are_damaged_has_no_curves_either(tmp_path: Path, content: bytes) -> None:
+    run = make_run(tmp_path / "a")
+    (run / "metrics.csv").write_bytes(content)
+    assert read_epochs(run) == {}
+
+
 def test_a_single_run_shows_validation_and_training_and_its_best_epoch(tmp_path: Path, compared: Compared) -> None:
     make_run(tmp_path / "a", rows=rows_of([3.0, 1.0, 2.0]), best_epoch=2)
     loss, accuracy, rate = learning_curves(compared())

@@ -27,11 +27,13 @@ _LOG_FROM = 30
 
 
 def read_epochs(run: Path) -> Points:
-    """The rows of the epochs; of very many, every so manieth and the last."""
+    """The rows of the epochs; of very many, every so manieth and the last. Nothing of a file that is damaged."""
     try:
         with RunDirectory(run).metrics_file.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row.get("seconds")]
-    except (OSError, ValueError):
+    except (OSError, ValueError, csv.Error):
+        return {}
+    if rows and "epoch" not in rows[0]:
         return {}
     stride = math.ceil(len(rows) / _MOST_POINTS) or 1
     kept = [row for number, row in enumerate(rows, start=1) if number % stride == 0 or number == len(rows)]

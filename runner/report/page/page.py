@@ -255,9 +255,8 @@ def _end_of_log(run: RunDirectory) -> str:
 
 
 def _common_settings(found: Comparison) -> list[tuple[str, str]]:
-    """The settings that are the same in all runs."""
-    first = found.rows[0].facts.settings
-    others = [row.facts.settings for row in found.rows[1:]]
+    """The settings that are the same in all runs, as far as these can be read."""
+    first, *others = [row.facts.settings for row in found.rows if row.facts.settings] or [{}]
     return [
         (key, shown(value))
         for key, value in first.items()
