@@ -39,7 +39,7 @@ def main(args: Sequence[str]) -> int:
     from runner.report.runs import given, runs_of
 
     entries = given(options.dirs, "runner board")
-    with tempfile.TemporaryDirectory(prefix="runner-board-") as name, _ended_by_sigterm():
+    with tempfile.TemporaryDirectory(prefix="runner-board-") as name, _ended_by_signals():
         folder, top = Path(name), above(options.dirs)
         link(runs_of(entries), top, folder)
         write_columns(compare(entries), folder)
@@ -91,14 +91,16 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM is taken as Ctrl-C."""
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and the end of the terminal are taken as Ctrl-C; what is ignored, as under ``nohup``, stays so."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in taken}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -202,8 +202,10 @@ def test_tensorboard_shows_the_sweep_and_its_hparams(board: "subprocess.Popen[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "to"), [(signal.SIGINT, "group"), (signal.SIGTERM, "command")])
-def test_ctrl_c_and_sigterm_end_both_and_leave_nothing(
+@pytest.mark.parametrize(
+    ("number", "to"), [(signal.SIGINT, "group"), (signal.SIGTERM, "command"), (signal.SIGHUP, "command")]
+)
+def test_ctrl_c_sigterm_and_a_closed_terminal_end_both_and_leave_nothing(
     board: "subprocess.Popen[str]", tmp_path: Path, number: signal.Signals, to: str
 ) -> None:
     address_of(board)
