@@ -34,10 +34,10 @@ def _reproduce(args: Sequence[str], meeting: "Meeting | None") -> int:
 
     from runner.config.frozen import frozen
     from runner.launch.single import execute_here
-    from runner.report.reproduction import compare, require_complete
+    from runner.report.reproduction import compare, extent, require_comparable
     from runner.training.signals import StopRequest, stop_signals
 
-    require_complete(old)
+    require_comparable(old)
     trust = trust_from(options)
     trust.check(old.config(), old.path)
     frozen(old)
@@ -50,7 +50,7 @@ def _reproduce(args: Sequence[str], meeting: "Meeting | None") -> int:
     difference = compare(old, new)
     print()
     if difference is None:
-        print(f"identical: {new.path} equals {old.path} to the last bit, in every metric and every weight")
+        print(f"identical: {new.path} equals {old.path} to the last bit, {extent(old)}")
         return 0
     print(difference)
     return 1

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import UserError
+from runner.runs.checkpoints import DamagedCheckpointError, read_checkpoint
 from runner.runs.directory import RunDirectory
 from runner.runs.provenance import differences
 from runner.runs.status import Status
@@ -14,17 +15,37 @@ from runner.typed import typed
 _OF_TIME = {"seconds"}
 
 
-def require_complete(run: RunDirectory) -> None:
-    """Make sure that a run has come to its end, so that there is something to compare with.
+def require_comparable(run: RunDirectory) -> None:
+    """Make sure that a run has come to its end and that its records are whole, before it is trained once more for them.
 
     Raises:
-        UserError: If it has not.
+        UserError: If not.
     """
     state = Status.read(run.status_file).state
     if state != "completed":
         raise UserError(
             f"{run.path} is {state}: only a complete run can be reproduced", fix=typed("runner", "resume", run.path)
         )
+    if not run.metrics_file.is_file():
+        raise UserError(f"{run.metrics_file} is not there: a repetition has nothing to be compared with")
+    for name in _checkpoints(run):
+        try:
+            read_checkpoint(run.checkpoints / f"{name}.pt")
+        except DamagedCheckpointError as error:
+            raise UserError(
+                f"{run.checkpoints / name}.pt is damaged: {error}", fix="delete it: what is left is compared"
+            ) from None
+
+
+def extent(run: RunDirectory) -> str:
+    """What of a run is compared, in words: many delete checkpoints that they do not need any more."""
+    if _checkpoints(run):
+        return "in every metric and every weight"
+    return f"in every metric; no weight was compared, as {run.path} has no checkpoints any more"
+
+
+def _checkpoints(run: RunDirectory) -> list[str]:
+    return [name for name in ("last", "best") if (run.checkpoints / f"{name}.pt").exists()]
 
 
 def compare(old: RunDirectory, new: RunDirectory) -> str | None:
@@ -57,8 +78,7 @@ def _first_metric(old: RunDirectory, new: RunDirectory) -> str | None:
 
 def _first_value(old: RunDirectory, new: RunDirectory) -> str | None:
     """The first value in the last and the best checkpoint that is not the same to the last bit."""
-    names = [name for name in ("last", "best") if (old.checkpoints / f"{name}.pt").exists()]
-    for name in names:
+    for name in _checkpoints(old):
         before, now = (load_checkpoint(run.checkpoints, name) for run in (old, new))
         for state in (before, now):
             del state["tracker"]  # sizes of files that hold times

@@ -35,7 +35,7 @@ def test_sweeps_and_repetitions_are_named_as_seen_from_here(
     assert f"\nreport   runner report {sweep}\n" in out
     assert main(["reproduce", str(sweep / "runs" / "0000-seed-0")]) == 0
     out += capsys.readouterr().out
-    assert f"identical: {sweep}/runs/0000-seed-0-again equals {sweep}/runs/0000-seed-0 to" in out
+    assert f"identical: {sweep}-0000-again equals {sweep}/runs/0000-seed-0 to" in out
     assert str(tmp_path) not in out
 
 

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from runner.errors import UserError
-from runner.report.reproduction import compare, require_complete
+from runner.report.reproduction import compare, extent, require_comparable
 from runner.runs.checkpoints import write_checkpoint
 from runner.runs.directory import RunDirectory, create
 from runner.runs.status import Status
@@ -168,7 +168,27 @@ def test_a_damaged_checkpoint_is_told_as_such(old: RunDirectory, new: RunDirecto
 
 
 def test_only_a_complete_run_can_be_reproduced(old: RunDirectory) -> None:
-    require_complete(old)
+    require_comparable(old)
     Status(state="interrupted").write(old.status_file)
     with pytest.raises(UserError, match=r"old is interrupted: only a complete run .*\n  fix:      runner resume"):
-        require_complete(old)
+        require_comparable(old)
+
+
+def test_what_cannot_be_compared_is_told_before_the_run_is_trained_once_more(old: RunDirectory) -> None:
+    best = old.checkpoints / "best.pt"
+    best.write_bytes(best.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"best\.pt is damaged: .*\n  fix:      delete it"):
+        require_comparable(old)
+    best.unlink()
+    require_comparable(old)
+    old.metrics_file.unlink()
+    with pytest.raises(UserError, match=r"metrics\.csv is not there"):
+        require_comparable(old)
+
+
+def test_weights_count_as_compared_only_where_a_checkpoint_is_left(old: RunDirectory, new: RunDirectory) -> None:
+    assert extent(old) == "in every metric and every weight"
+    for name in ("last", "best"):
+        (old.checkpoints / f"{name}.pt").unlink()
+    assert compare(old, new) is None
+    assert extent(old).startswith("in every metric; no weight was compared")
