@@ -54,7 +54,8 @@ class Setting:
 
 def groups(places: Places) -> list[Group]:
     """Every group, in the order of the defaults list; the ``base`` files that options share are no options."""
-    chosen = {group: options for _, group, options in _choices(_read(places, "config.yaml"))}
+    lists = [_read(places, name) for name in ("config.yaml", "hydra/base.yaml")]
+    chosen = {group: options for text in lists for _, group, options in _choices(text)}
     files: dict[str, dict[str, Path]] = {group: {} for group in chosen}
     for conf in reversed(places.conf_dirs):  # the user's last, so that they replace shipped ones of the same name
         for file in sorted([*conf.glob("*/*.yaml"), *conf.glob("*/*/*.yaml")]):

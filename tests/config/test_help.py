@@ -17,6 +17,7 @@ from runner.config.paths import Places, shipped_conf
 from runner.errors import UserError
 
 SMALL = {
+    "hydra/base.yaml": "defaults: []\n",
     "config.yaml": """
 # The header.
 defaults:

@@ -151,6 +151,18 @@ def test_a_sweep_over_models_sets_what_they_have_and_the_default_model_has_not(r
     assert done.stdout.splitlines()[-1] == "4 runs; nothing was started (--dry-run)"
 
 
+def test_an_experiment_chooses_the_sweeper_and_what_is_typed_wins(runner: CommandLine) -> None:
+    experiment = runner.folder / "conf" / "experiment" / "study.yaml"
+    experiment.parent.mkdir(parents=True)
+    params = "hydra: {sweeper: {params: {optimizer.lr: 'interval(0.1,0.2)'}, seeds: 2}}"
+    experiment.write_text(f"# @package _global_\ndefaults: [{{override /hydra/sweeper: optuna}}]\n{params}\n")
+    done = runner("train", "-m", "experiment=study", "n_trials=3", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0.1 to 0.2\n\n6 runs" in done.stdout
+    typed = runner("train", "-m", "experiment=study", "sweeper=grid", "optimizer.lr=0.1,0.2", "--dry-run")
+    assert "4 runs; nothing was started" in typed.stdout, typed.stderr
+
+
 def test_a_wrong_point_is_refused_before_anything_starts(runner: CommandLine) -> None:
     done = runner("train", "-m", "optimizer.lr=0.1,-1", "epochs=1,ten")
     assert done.returncode == 2
