@@ -1,19 +1,25 @@
 """``runner resume SWEEP_DIR``: what is over is left alone, what is half done goes on, what was not begun begins."""
 
+import time
 from collections.abc import Sequence
 
 from runner.config.relaunch import relaunching
 from runner.config.sections.launching import LocalLauncher, OptunaSweeper
 from runner.config.shorthand import is_of_sweeps
+from runner.errors import UserError
 from runner.launch import pool
+from runner.launch.child import GRACE_S
 from runner.launch.ending import conclude
 from runner.launch.local import run_here, share_out, with_threads
 from runner.launch.view import SweepView
 from runner.launch.work import OVER, AllAtOnce
-from runner.runs.lock import RunLock
+from runner.runs.lock import RunLock, is_held
 from runner.runs.rebuild import read_status
 from runner.runs.sweep_directory import SweepDirectory, SweepRecord
 from runner.trust import Trust
+
+_LATE_S = 3.0
+_LOOK_EVERY_S = 0.1
 
 
 def resume_sweep(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -> int:
@@ -40,9 +46,23 @@ def resume_sweep(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -
     assert isinstance(launcher, LocalLauncher)
     trust.make_importable()
     with RunLock(made.path):
+        _wait_for_orphans(made)
         if record.points is None:
             return _resume_study(made, record, launcher, trust)
         return _resume_grid(made, record, launcher, trust)
+
+
+def _wait_for_orphans(made: SweepDirectory) -> None:
+    """Return when nobody executes a run of the sweep: runs whose sweep was killed notice, save and end within seconds.
+
+    Raises:
+        UserError: If somebody goes on with one.
+    """
+    until = time.monotonic() + GRACE_S + _LATE_S
+    while held := [run.path for run in made.runs().values() if is_held(run.path)]:
+        if time.monotonic() >= until:
+            raise UserError(f"{held[0]} is being executed by another process", fix="wait for it, or stop it")
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: LocalLauncher, trust: Trust) -> int:

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from runner.runs.directory import RunDirectory
+from runner.runs.lock import is_held
 from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 
@@ -16,13 +17,13 @@ def settle(run: RunDirectory, exit_code: int, asked_to_stop: bool, reason: str |
     """The status of a run whose process has ended; of one that died, the status is written here.
 
     Args:
-        run: The run; no process executes it any more.
+        run: The run. Where somebody else executes it meanwhile, who had it first, nothing is written.
         exit_code: Of its process; a negative one is the signal that killed it.
         asked_to_stop: Whether it was to stop: then a killed process is no failure.
         reason: What became of the process, where more is known than its exit code.
     """
     status = read_status(run)[0]
-    if status.state not in ("created", "running"):
+    if status.state not in ("created", "running") or is_held(run.path):
         return status
     reason = reason or _reason(exit_code)
     said = _end_of(run.output_file)

@@ -7,6 +7,7 @@ import pytest
 
 from runner.launch.settle import settle
 from runner.runs.directory import RunDirectory
+from runner.runs.lock import RunLock
 from runner.runs.status import Status
 
 
@@ -58,4 +59,11 @@ def test_what_the_run_has_said_itself_stays(running: RunDirectory, state: str) -
     status.write(running.status_file)
     before = running.status_file.read_bytes()
     assert settle(running, -signal.SIGKILL, asked_to_stop=False).error == "its own words"
+    assert running.status_file.read_bytes() == before
+
+
+def test_a_run_that_another_process_executes_is_left_as_it_says(running: RunDirectory) -> None:
+    before = running.status_file.read_bytes()
+    with RunLock(running.path):
+        assert settle(running, 2, asked_to_stop=False).state == "running"
     assert running.status_file.read_bytes() == before
