@@ -66,11 +66,11 @@ class Trials:
 
     def more(self) -> Sequence[RunDirectory]:
         """The runs of a trial that was interrupted, or else of a new one."""
+        while not self._ready and self._to_adopt:
+            self._ready += self._adopted(self._to_adopt.pop(0))
+        while not self._ready and (trial := self._study.ask(self._worker)) is not None:
+            self._ready += self._frozen(trial.number, self._first_seeds)
         ready, self._ready = self._ready, []
-        while not ready and self._to_adopt:
-            ready = self._adopted(self._to_adopt.pop(0))
-        while not ready and (trial := self._study.ask(self._worker)) is not None:
-            ready = self._frozen(trial.number, self._first_seeds)
         return ready
 
     def judge(self, run: RunDirectory) -> StudyJudge | None:
