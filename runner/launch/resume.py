@@ -16,6 +16,7 @@ from runner.launch.work import OVER, AllAtOnce
 from runner.runs.lock import RunLock, is_held
 from runner.runs.rebuild import read_status
 from runner.runs.sweep_directory import SweepDirectory, SweepRecord
+from runner.tracking.formatting import counted
 from runner.trust import Trust
 
 _LATE_S = 3.0
@@ -68,7 +69,7 @@ def _wait_for_orphans(made: SweepDirectory) -> None:
 def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: LocalLauncher, trust: Trust) -> int:
     waiting = [run for run in made.runs().values() if read_status(run)[0].state not in OVER]
     if not waiting:
-        return _nothing_left(made, record)
+        return _nothing_left(made, counted(record.planned))
     pool.warm_up()
     configs = [run.config() for run in waiting]
     for run, config in zip(waiting, configs, strict=True):
@@ -86,18 +87,19 @@ def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLaun
     settings = OptunaSweeper.model_validate(record.sweeper)
     of_runs = [text for text in record.typed if not is_of_sweeps(text)]
     question = Question.read(Composer(kept_places(made, trust.folders)), of_runs, settings)
-    left = record.planned - sum(read_status(run)[0].state in (*OVER, "failed") for run in made.runs().values())
-    if left <= 0:
-        return _nothing_left(made, record)
+    assert settings.objectives != "auto", "decided when the sweep was made"
+    study = question.study(made, settings.objectives)
+    left, planned = study.left(), counted(study.planned, "trial")
+    if not left:
+        return _nothing_left(made, planned)
     pool.warm_up(*(["runner.launch.study"] if settings.pruner != "none" else []))
     first = question.check()[0]
     trust.check(first.config)
-    slots = share_out(launcher.n_jobs, left, [first.config["device"]])
-    print(f"resume   {made.path}: {left} of {record.planned} runs are left, {slots.describe()}", flush=True)
+    slots = share_out(launcher.n_jobs, left * (settings.seeds or 1), [first.config["device"]])
+    print(f"resume   {made.path}: {left} of {planned} are left, {slots.describe()}", flush=True)
     view = _view(made, record)
-    assert settings.objectives != "auto"
     trials = source(made, question, settings.objectives, lambda one: with_threads(one, record.threads), view.say)
-    return conclude(made, run_here(trials, slots, launcher.retries, trust, view))
+    return conclude(made, run_here(trials, slots, launcher.retries, trust, view), trials.num_refused)
 
 
 def _view(made: SweepDirectory, record: SweepRecord) -> SweepView:
@@ -108,6 +110,6 @@ def _view(made: SweepDirectory, record: SweepRecord) -> SweepView:
     return view
 
 
-def _nothing_left(made: SweepDirectory, record: SweepRecord) -> int:
-    print(f"{made.path} is complete: {record.planned} runs, and nothing is left to train")
+def _nothing_left(made: SweepDirectory, planned: str) -> int:
+    print(f"{made.path} is complete: {planned}, and nothing is left to train")
     return 0

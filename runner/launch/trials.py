@@ -63,6 +63,8 @@ class Trials:
         self._worker = worker
         self._to_adopt = [trial for trial, owner in study.unfinished().items() if worker in (None, owner)]
         self._ready: list[RunDirectory] = []
+        self.num_refused = 0
+        """Trials that failed because no run can be composed of what they chose."""
 
     def more(self) -> Sequence[RunDirectory]:
         """The runs of a trial that was interrupted, or else of a new one."""
@@ -127,6 +129,7 @@ class Trials:
             return [there.get(number) or self._made_run(trial, number, seed) for number, seed in numbers]
         except UserError as error:
             self._study.fail(trial)
+            self.num_refused += 1
             self._say(f"trial {trial} cannot be run: {error}")
             return []
 

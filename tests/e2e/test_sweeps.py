@@ -367,6 +367,19 @@ def test_a_trial_that_comes_to_no_number_is_failed_and_the_study_goes_on(runner:
     assert by_lr == {"0.1": "COMPLETE", "1e+30": "FAIL"}, done.stdout
 
 
+def test_a_trial_whose_values_do_not_suit_each_other_has_failed_and_is_not_promised_another_try(
+    runner: CommandLine,
+) -> None:
+    values = ("optimizer=sgd", "optimizer.momentum=0.9,0", "optimizer.nesterov=false,true")
+    done = runner("train", "-m", "sweeper=optuna", "sweeper.sampler=grid", *values, "max_steps=1", *SHORT)
+    assert done.returncode == 1, done.stdout
+    assert "cannot be run: optimizer.nesterov=true needs momentum" in done.stdout
+    assert done.stdout.endswith("\nfailed: 1 of 4 runs; a study does not try them again\n")
+    sweep = sweep_in(runner)
+    assert sorted(trial.state.name for trial in trials_of(sweep)) == ["COMPLETE"] * 3 + ["FAIL"]
+    assert "is complete: 4 trials, and nothing is left to train" in runner("resume", str(sweep.path)).stdout
+
+
 def test_a_trial_of_several_seeds_is_judged_by_their_mean(runner: CommandLine) -> None:
     assert runner("train", "-m", *STUDY, "n_trials=2", "seeds=3", "seed=5", *SHORT).returncode == 0
     sweep = sweep_in(runner)

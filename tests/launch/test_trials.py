@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution
-from optuna.trial import TrialState
 
 from runner.config.compose import Composer
 from runner.config.paths import Places
@@ -15,7 +14,7 @@ from runner.launch.study import Study
 from runner.launch.trials import Trials
 from runner.runs.directory import RunDirectory
 from runner.runs.status import State, Status
-from runner.runs.sweep_directory import SweepDirectory, SweepRecord, create
+from runner.runs.sweep_directory import SweepRecord, create
 
 SPACES = {"epochs": Space("epochs", CategoricalDistribution(["2", "3", "0"]))}
 """Of which 0 cannot be composed."""
