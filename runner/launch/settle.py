@@ -17,13 +17,13 @@ def settle(run: RunDirectory, exit_code: int, asked_to_stop: bool, reason: str |
     """The status of a run whose process has ended; of one that died, the status is written here.
 
     Args:
-        run: The run. Where somebody else executes it meanwhile, who had it first, nothing is written.
+        run: The run; no process executes it any more.
         exit_code: Of its process; a negative one is the signal that killed it.
         asked_to_stop: Whether it was to stop: then a killed process is no failure.
         reason: What became of the process, where more is known than its exit code.
     """
     status = read_status(run)[0]
-    if status.state not in ("created", "running") or is_held(run.path):
+    if status.state not in ("created", "running"):
         return status
     reason = reason or _reason(exit_code)
     said = _end_of(run.output_file)
@@ -35,6 +35,11 @@ def settle(run: RunDirectory, exit_code: int, asked_to_stop: bool, reason: str |
     with contextlib.suppress(OSError), run.log_file.open("a", encoding="utf-8") as log:
         log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  the process {reason}\n")
     return status
+
+
+def settle_unless_held(run: RunDirectory, exit_code: int, asked_to_stop: bool) -> Status:
+    """The same, where it may be that another process, which had the run first, executes it: then nothing is written."""
+    return read_status(run)[0] if is_held(run.path) else settle(run, exit_code, asked_to_stop)
 
 
 def _reason(exit_code: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from runner.launch.pool import Job
-from runner.launch.settle import settle
+from runner.launch.settle import settle_unless_held
 from runner.launch.trial import job_of
 from runner.launch.view import SweepView
 from runner.runs.directory import RunDirectory
@@ -92,7 +92,7 @@ class Runs:
     def ended(self, job: Job, exit_code: int) -> None:
         """Have a run that failed wait for another try, as long as it has one."""
         run = RunDirectory(job.args[0])
-        status = settle(run, exit_code, self._stop.requested)
+        status = settle_unless_held(run, exit_code, self._stop.requested)
         tries = self._tries[run.path]
         again = status.state == "failed" and tries <= self._retries and not self._stop.requested
         if again:

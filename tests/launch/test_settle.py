@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runner.launch.settle import settle
+from runner.launch.settle import settle, settle_unless_held
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import RunLock
 from runner.runs.status import Status
@@ -65,5 +65,5 @@ def test_what_the_run_has_said_itself_stays(running: RunDirectory, state: str) -
 def test_a_run_that_another_process_executes_is_left_as_it_says(running: RunDirectory) -> None:
     before = running.status_file.read_bytes()
     with RunLock(running.path):
-        assert settle(running, 2, asked_to_stop=False).state == "running"
+        assert settle_unless_held(running, 2, asked_to_stop=False).state == "running"
     assert running.status_file.read_bytes() == before
