@@ -37,6 +37,7 @@ def run(surroundings: Surroundings, target: Callable[..., int], args: tuple[Any,
     """Call ``target(*args)`` and end with the exit code that it gives."""
     # A Ctrl-C on the terminal is for the pool's process alone, which tells the others.
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     os.chdir(surroundings.folder)
     os.environ.clear()
     os.environ.update(surroundings.variables)

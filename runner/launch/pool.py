@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -61,7 +61,12 @@ class Work(Protocol):
 def warm_up(*modules: str) -> None:
     """Let the server begin to import, these modules too: what comes meanwhile costs no time."""
     _server.set_forkserver_preload([_PRELOADED, *modules])
-    forkserver.ensure_running()
+    resource_tracker.ensure_running()  # which unblocks signals where it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:  # a Ctrl-C is for this process alone: the server, which inherits this, would end its import with a traceback
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def ask(function: Callable[..., T], *args: Any) -> T:

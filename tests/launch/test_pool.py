@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -175,3 +176,19 @@ def test_a_question_is_answered_by_a_process_of_its_own() -> None:
         pool.ask(refuse, "no such thing")
     with pytest.raises(RuntimeError, match="the process that was asked for kill_yourself died"):
         pool.ask(kill_yourself, signal.SIGKILL)
+
+
+def test_a_ctrl_c_while_the_server_imports_is_for_the_pools_process_alone(tmp_path: Path) -> None:
+    file = tmp_path / "started.py"
+    file.write_text(
+        "import os, signal, time\n"
+        "from runner.launch import pool\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, lambda *_: print('told'))\n"
+        "    pool.warm_up()\n"
+        "    time.sleep(0.3)\n"
+        "    os.killpg(0, signal.SIGINT)\n"
+        "    print(pool.ask(os.getpid) != os.getpid())\n"
+    )
+    done = subprocess.run([sys.executable, file], start_new_session=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("told\nTrue\n", "")
