@@ -12,28 +12,29 @@ from runner.training.signals import StopRequest
 from runner.typed import typed
 
 
-def conclude(made: SweepDirectory, stop: StopRequest, num_refused: int = 0) -> int:
+def conclude(made: SweepDirectory, stop: StopRequest, failed_trials: int = 0) -> int:
     """Print what became of the runs; give the exit code: 1 if a run failed, that of the stop if one was requested.
 
     Args:
         made: The sweep.
         stop: What was requested.
-        num_refused: Trials of a study that failed before they were runs.
+        failed_trials: Of a study; their runs need not have failed, or not be there at all.
     """
     record = made.record()
     planned = record.planned
     states = [read_status(run)[0].state for run in made.runs().values()]
     if states:
         print(f"\n{comparing.text(compare(given([made.path], 'runner compare')), terminal_width())}")
-    failed, over = states.count("failed") + num_refused, sum(state in OVER for state in states)
+    failed, over = states.count("failed"), sum(state in OVER for state in states)
     if stop.requested:
         print(f"\nstopped: {over} of {counted(planned)} are complete; to go on: {typed('runner', 'resume', made.path)}")
         return stop.exit_code
+    if failed_trials or (failed and record.points is None):
+        told = counted(failed_trials, "trial") if failed_trials else f"{failed} of {counted(planned)}"
+        print(f"\nfailed: {told}; a study does not try them again")
+        return 1
     if failed:
-        again = "a study does not try them again"
-        if record.points is not None:
-            again = f"to try them again: {typed('runner', 'resume', made.path)}"
-        print(f"\nfailed: {failed} of {counted(planned)}; {again}")
+        print(f"\nfailed: {failed} of {counted(planned)}; to try them again: {typed('runner', 'resume', made.path)}")
         return 1
     print(f"\nsweep    {made.path}\nreport   {typed('runner', 'report', made.path)}")
     return 0

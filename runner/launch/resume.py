@@ -99,7 +99,7 @@ def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLaun
     print(f"resume   {made.path}: {left} of {planned} are left, {slots.describe()}", flush=True)
     view = _view(made, record)
     trials = source(made, question, settings.objectives, lambda one: with_threads(one, record.threads), view.say)
-    return conclude(made, run_here(trials, slots, launcher.retries, trust, view), trials.num_refused)
+    return conclude(made, run_here(trials, slots, launcher.retries, trust, view), trials.num_failed)
 
 
 def _view(made: SweepDirectory, record: SweepRecord) -> SweepView:

@@ -115,6 +115,11 @@ class Study:
         asked = self._study.get_trials(deepcopy=False)[: self.planned]
         return self.planned - sum(trial.state.is_finished() for trial in asked)
 
+    def num_failed(self) -> int:
+        """How many trials have come to nothing."""
+        asked = self._study.get_trials(deepcopy=False)[: self.planned]
+        return sum(trial.state == TrialState.FAIL for trial in asked)
+
     def give(self, number: int, worker: int) -> None:
         """Have a worker go on with a trial that another one has left."""
         Trial(self._study, self.trial(number)._trial_id).set_user_attr(_WORKER, worker)

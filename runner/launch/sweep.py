@@ -161,7 +161,7 @@ def _study(
     trust = composer.places.trust(everything=True)
     with RunLock(made.path):
         trials = source(made, question, objectives, lambda one: with_threads(one, slots.threads), view.say)
-        return conclude(made, run_here(trials, slots, settings.launcher.retries, trust, view), trials.num_refused)
+        return conclude(made, run_here(trials, slots, settings.launcher.retries, trust, view), trials.num_failed)
 
 
 def _submit_study(

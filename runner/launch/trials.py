@@ -63,8 +63,6 @@ class Trials:
         self._worker = worker
         self._to_adopt = [trial for trial, owner in study.unfinished().items() if worker in (None, owner)]
         self._ready: list[RunDirectory] = []
-        self.num_refused = 0
-        """Trials that failed because no run can be composed of what they chose."""
 
     def more(self) -> Sequence[RunDirectory]:
         """The runs of a trial that was interrupted, or else of a new one."""
@@ -74,6 +72,11 @@ class Trials:
             self._ready += self._frozen(trial.number, self._first_seeds)
         ready, self._ready = self._ready, []
         return ready
+
+    @property
+    def num_failed(self) -> int:
+        """How many trials have come to nothing, those that were no run and those of an earlier process too."""
+        return self._study.num_failed()
 
     def judge(self, run: RunDirectory) -> StudyJudge | None:
         """The study's pruner, for the run that stands for its trial: the first of its seeds."""
@@ -104,6 +107,10 @@ class Trials:
         if len(statuses) < self._num_seeds or any(status.state != "completed" for status in statuses):
             return
         values = [fmean(value_of(status, objective.metric) for status in statuses) for objective in self._objectives]
+        for objective, value in zip(self._objectives, values, strict=True):
+            if not math.isfinite(value):
+                metric = statuses[0].monitor if objective.metric == "monitor" else objective.metric
+                self._say(f"trial {trial} has failed: its {metric} is not a number")
         self._study.tell(trial, values)
 
     def _runs_of(self, trial: int) -> list[RunDirectory]:
@@ -129,7 +136,6 @@ class Trials:
             return [there.get(number) or self._made_run(trial, number, seed) for number, seed in numbers]
         except UserError as error:
             self._study.fail(trial)
-            self.num_refused += 1
             self._say(f"trial {trial} cannot be run: {error}")
             return []
 

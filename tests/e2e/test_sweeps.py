@@ -365,6 +365,8 @@ def test_a_trial_that_comes_to_no_number_is_failed_and_the_study_goes_on(runner:
     sweep = sweep_in(runner)
     by_lr = {trial.params["optimizer.lr"]: trial.state.name for trial in trials_of(sweep)}
     assert by_lr == {"0.1": "COMPLETE", "1e+30": "FAIL"}, done.stdout
+    assert "has failed: its val/loss is not a number" in done.stdout
+    assert done.returncode == 1
 
 
 def test_a_trial_whose_values_do_not_suit_each_other_has_failed_and_is_not_promised_another_try(
@@ -374,7 +376,7 @@ def test_a_trial_whose_values_do_not_suit_each_other_has_failed_and_is_not_promi
     done = runner("train", "-m", "sweeper=optuna", "sweeper.sampler=grid", *values, "max_steps=1", *SHORT)
     assert done.returncode == 1, done.stdout
     assert "cannot be run: optimizer.nesterov=true needs momentum" in done.stdout
-    assert done.stdout.endswith("\nfailed: 1 of 4 runs; a study does not try them again\n")
+    assert done.stdout.endswith("\nfailed: 1 trial; a study does not try them again\n")
     sweep = sweep_in(runner)
     assert sorted(trial.state.name for trial in trials_of(sweep)) == ["COMPLETE"] * 3 + ["FAIL"]
     assert "is complete: 4 trials, and nothing is left to train" in runner("resume", str(sweep.path)).stdout
