@@ -7,6 +7,7 @@ to them, and they decide together at which step they stop.
 import logging
 import multiprocessing
 import os
+import re
 import select
 import signal
 import sys
@@ -185,7 +186,7 @@ class _Watch:
 
     def _look(self) -> None:
         found = set(multiprocessing.active_children()) - self._others - set(self._workers)
-        for process in sorted(found, key=lambda process: int(process.name.rpartition("-")[2])):
+        for process in sorted(found, key=_place_in_line):
             self._workers.append(process)
             for number in self._requests:  # that came before it was started
                 _send(process, number)
@@ -202,6 +203,11 @@ class _Watch:
         self._requests.append(number)
         for process in self._workers:
             _send(process, signal.SIGKILL if self.is_out_of_patience else number)
+
+
+def _place_in_line(process: BaseProcess) -> int:
+    """The 3 of ``SpawnProcess-3``; in a sweep, where its parent is a child itself, of ``SpawnProcess-1:3``."""
+    return int(re.split("[-:]", process.name)[-1])
 
 
 def _send(process: BaseProcess, number: int) -> None:

@@ -240,6 +240,17 @@ def test_a_sweep_that_is_asked_to_stop_saves_its_runs_and_tells_how_to_go_on(hal
     assert f"stopped: 0 of 3 runs are complete; to go on: runner resume {sweep.path.relative_to(runner.folder)}" in out
 
 
+def test_a_run_of_several_processes_saves_too_when_its_sweep_is_asked_to_stop(runner: CommandLine) -> None:
+    together = ("device=ddp", "device.kind=cpu", "device.processes=2", "n_jobs=1")
+    process = runner.start("train", "-m", "seed=0,1", *LONG, "epochs=500", *together)
+    wait_until(lambda: list((runner.folder / "outputs").glob("*/*/runs/*/checkpoints/step-*.pt")))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    first = statuses(sweep_in(runner))[0]
+    assert (process.returncode, first["state"], first["error"]) == (75, "interrupted", None)
+    assert first["step"] > 0
+
+
 def test_what_is_over_is_not_repeated(runner: CommandLine) -> None:
     assert runner("train", "-m", "seed=0,1", *SHORT).returncode == 0
     sweep = sweep_in(runner)
