@@ -141,6 +141,25 @@ def test_a_failed_run_that_was_submitted_again_is_not_over(run: RunDirectory, fa
     assert not Watch(run.path).is_over()
 
 
+def test_a_run_is_not_over_because_slurm_is_too_busy_to_answer(
+    run: RunDirectory, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "ASK_EVERY_S", 0)
+    fake_slurm.fail("squeue", "slurm_load_jobs error: Socket timed out on send/recv operation")
+    watch = Watch(run.path)
+    assert not watch.is_over()
+    (fake_slurm.folder / "squeue.error").unlink()
+    fake_slurm.queue(("7", "CANCELLED", 0, "", ""))
+    assert watch.is_over()
+
+
+def test_where_there_is_no_slurm_a_run_that_nobody_executes_is_over(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert Watch(run.path).is_over()
+
+
 def test_slurm_is_not_asked_at_every_look(
     run: RunDirectory, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

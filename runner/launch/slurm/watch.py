@@ -1,6 +1,5 @@
 """Whether more will come of runs: asked by whoever follows them, or waits for them."""
 
-import contextlib
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -29,6 +28,7 @@ class Watch:
         self._directory = directory
         self._jobs: dict[Path, Submitted] = {}
         self._known: dict[str, JobState] = {}
+        self._is_answered = True
         self._due = 0.0
 
     def runs(self) -> list[RunDirectory]:
@@ -45,6 +45,8 @@ class Watch:
         if any(is_held(folder) for folder in [self._directory, *(run.path for run in unfinished)]):
             return False
         self._ask([run.path for run in unfinished], arrays)
+        if not self._is_answered:
+            return False
         if any(not state.is_over for name, state in self._known.items() if name.partition("_")[0] in arrays):
             return False
         return not any(state is not None and not state.is_over for run in unfinished for state in [self.job(run)])
@@ -65,5 +67,10 @@ class Watch:
             return
         self._due = time.monotonic() + ASK_EVERY_S
         self._jobs = newest(runs)
-        with contextlib.suppress(SlurmError, UserError):  # it is busy; what it said before is the best guess
+        self._is_answered = True
+        try:
             self._known = states([*(job.name for job in self._jobs.values()), *arrays])
+        except SlurmError:
+            self._is_answered = False  # it is busy: nobody knows
+        except UserError:
+            pass  # there is no Slurm here
