@@ -186,7 +186,11 @@ def train_here(execution: Execution) -> int:
     except LostLockError:
         raise
     except RankFailedError as error:
-        status.end("failed", error.error)
+        if error.is_silent and this_attempt() is not None:
+            # If a node has failed, the job starts again, and the run goes on; else its script says how this one ended.
+            status.error = error.error
+        else:
+            status.end("failed", error.error)
         console.error(error.told)
     except KeyboardInterrupt:
         status.end("interrupted", "left at once, at a second Ctrl-C")

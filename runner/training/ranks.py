@@ -27,12 +27,14 @@ class RankFailedError(Exception):
     Args:
         error: Why, in a line.
         told: The same for a person.
+        is_silent: Whether it went without a word: it was killed, or its machine failed.
     """
 
-    def __init__(self, error: str, told: str) -> None:
+    def __init__(self, error: str, told: str, is_silent: bool = False) -> None:
         super().__init__(error)
         self.error = error
         self.told = told
+        self.is_silent = is_silent
 
 
 @contextmanager
@@ -75,7 +77,7 @@ def _cause(error: BaseException, meeting: Meeting, stop: StopRequest) -> BaseExc
         return _same(other, stop)
     if is_consequence:
         text = f"another process of the run is gone: {gone(error)}"
-        return RankFailedError(text, text)
+        return RankFailedError(text, text, is_silent=True)
     rank = meeting.place.rank
     if isinstance(error, StopNow) and stop.is_agreed:
         return error

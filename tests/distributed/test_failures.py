@@ -1,5 +1,6 @@
 """What goes wrong in one of the processes ends the run, and its reason is kept."""
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from comparing import assert_identical, result
 from crew import after_step, command, crew, done, execute, is_rank, send, status_of
 
 from runner.errors import UserError
+from runner.launch.slurm.ended import main as ended
 from runner.runs.directory import RunDirectory
 
 NewRun = Callable[..., RunDirectory]
@@ -97,6 +99,27 @@ def test_a_process_that_is_killed_ends_the_others_and_the_run_goes_on_exactly(
         assert str(status_of(run).error).startswith("another process of the run is gone: ")
     execute(run, 2)
     assert_identical(result(run), result(alone))
+
+
+def resume_in_a_job_and_kill(run: str, rank: int, step: int) -> int:
+    """The same in a job of Slurm."""
+    os.environ["SLURM_JOB_ID"] = "7"
+    return resume_and_kill(run, rank, step)
+
+
+def test_in_a_job_a_process_that_is_gone_fails_the_run_only_if_the_job_ends_by_that(
+    new_run: NewRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(*TINY)
+    with crew(tmp_path, 2, resume_in_a_job_and_kill, str(run.path), 1, 7) as together:
+        assert together.codes(within_s=30) == [1, -signal.SIGKILL]
+    assert "another process of the run is gone: " in run.log_file.read_text()
+    assert status_of(run).state == "running"  # where its node has failed, the job waits for another one
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    run.output_file.write_text("srun: error: node2: task 1: Out Of Memory\n")
+    ended(["137", "--requeues", "0", "--run", str(run.path)])
+    assert status_of(run).state == "failed"
+    assert str(status_of(run).error).startswith("was killed because it took more than the job's memory")
 
 
 def resume_and_kill_all(run: str, step: int) -> int:
