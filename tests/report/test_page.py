@@ -355,6 +355,15 @@ def test_a_single_run_has_its_figures_and_no_comparison(tmp_path: Path) -> None:
     assert "optimizer.lr 0.001" in page.text  # all settings
 
 
+def test_the_command_of_a_run_can_be_copied_into_a_shell(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", typed=["model=mlp", "regularization=[clip,ema]"])
+    assert "runner train model=mlp 'regularization=[clip,ema]'" in Page(page_of(run)).text
+
+
+def test_a_run_that_came_to_no_figures_has_no_link_to_them(tmp_path: Path) -> None:
+    assert "#runs" not in Page(page_of(make_run(tmp_path / "run", state="failed"))).links
+
+
 def test_examples_are_shown_with_their_pictures(sweep: Path) -> None:
     right = Example(7, (("image", b"PNG"),), "cat", "cat", "90 %", True)
     wrong = Example(8, (("image", b"PNG2"),), "<cat>", "dog", "60 %", False)

@@ -23,6 +23,7 @@ from runner.report.values import shown
 from runner.runs.directory import RunDirectory
 from runner.runs.status import now
 from runner.tracking.formatting import duration, number
+from runner.typed import typed
 
 _LOG_BYTES, _LOG_LINES = 8192, 25
 """Of a failed run's log, its end."""
@@ -94,8 +95,8 @@ def _typed(entries: Sequence[Entry]) -> str | None:
     if len(entries) != 1:
         return None
     if isinstance(entries[0], FoundSweep):
-        return " ".join(["runner train -m", *map(str, entries[0].record.get("typed") or ())])
-    return " ".join(["runner train", *Facts(entries[0]).typed])
+        return typed("runner", "train", "-m", *(entries[0].record.get("typed") or ()))
+    return typed("runner", "train", *Facts(entries[0]).typed)
 
 
 def _tiles(entries: Sequence[Entry], found: Comparison) -> list[dict[str, str]]:
