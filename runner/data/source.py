@@ -108,6 +108,8 @@ class Samples:
     class_names: tuple[str, ...] = ()
     mask_values: tuple[int, ...] = ()
     """What stands for each class in the files of the masks; empty where the numbers of the classes do."""
+    columns: tuple[tuple[str, ...], ...] = ()
+    """For each input the columns of a table that it comes from, none for others; empty where no input does."""
 
     def __post_init__(self) -> None:
         self._check_counts()

@@ -62,6 +62,7 @@ def describe(trained: Trained) -> dict[str, Any]:
         "epoch": trained.epoch,
         "inputs": [{"shape": ["batch", *one.shape], "dtype": one.dtype} for one in signature.inputs],
         "images": images if len(stored) == 3 else None,
+        "columns": [list(names) for names in signature.columns],
         "scale": "images are RGB or grey, divided by the largest value of their type (255 or 65535), then normalised",
         "normalize": signature.normalize,
         "eval_transforms": [node.node() for node in config.data.eval_transforms],

@@ -11,22 +11,22 @@ from runner.deploy.array_rows import ARRAY_FILES, ArrayFiles, inputs_in, is_arra
 from runner.deploy.items import ArrayRow, ImageFile, Item, Unreadable
 from runner.deploy.tables import Layout, rows_of
 from runner.errors import UserError, nearest
-from runner.runs.signature import Values
+from runner.runs.signature import Signature
 
 
-def find_items(given: Sequence[str], stored: Sequence[Values], source: dict[str, Any]) -> list[Item]:
+def find_items(given: Sequence[str], signature: Signature, source: dict[str, Any]) -> list[Item]:
     """All samples that are meant, in the order in which they were given.
 
     Args:
         given: Image files, files of arrays, folders (with the folders in them), patterns such as ``'new/*.png'``, CSV
             files.
-        stored: The inputs of a sample, as the run was trained on them.
+        signature: The inputs of a sample, as the run was trained on them.
         source: The node ``data.source`` of the run.
 
     Raises:
         UserError: If something is not there, holds no sample, or has another kind of sample than the run.
     """
-    finder = _Finder(stored, source)
+    finder = _Finder(signature, source)
     found: list[Item] = []
     for one in given:
         before = len(found)
@@ -42,9 +42,9 @@ def find_items(given: Sequence[str], stored: Sequence[Values], source: dict[str,
 class _Finder:
     """Knows which files hold samples of a run."""
 
-    def __init__(self, stored: Sequence[Values], source: dict[str, Any]) -> None:
-        self._stored = stored
-        self._layout = Layout.of(source)
+    def __init__(self, signature: Signature, source: dict[str, Any]) -> None:
+        stored = self._stored = signature.stored
+        self._layout = Layout.of(source, signature.columns)
         self._files = ArrayFiles()
         images = len(stored) == 1 and len(stored[0].shape) == 3
         target = source["_target_"]

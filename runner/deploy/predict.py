@@ -51,7 +51,7 @@ def predict(trained: Trained, given: Sequence[str], out: Path, batch_size: int |
     """
     data, signature = trained.config.data, trained.signature
     source = data.source.node()
-    items = find_items(given, signature.stored, source)
+    items = find_items(given, signature, source)
     if not trained.source:
         console.warn(
             f"what {source['_target_']} does to samples is not done to these files: they are resized and normalised"

@@ -26,6 +26,8 @@ class Layout:
     image_column: Column | None
     feature_columns: tuple[Column, ...]
     """Columns of numbers; empty where there are none, or where all but the label are meant."""
+    trained_columns: tuple[str, ...]
+    """Those that the run found then."""
     label_columns: tuple[Column, ...]
     others: tuple[str, ...]
     """Names of arrays that are no inputs."""
@@ -34,8 +36,8 @@ class Layout:
     extension: str | None
 
     @classmethod
-    def of(cls, source: dict[str, Any]) -> "Layout":
-        """That of a node ``data.source``."""
+    def of(cls, source: dict[str, Any], trained: Sequence[Sequence[str]]) -> "Layout":
+        """That of a node ``data.source``, whose inputs were trained on these columns."""
         shipped = source["_target_"].startswith("runner.data.sources.")
         known: dict[str, Any] = source if shipped else {}
         inputs = known.get("inputs") or []
@@ -46,6 +48,7 @@ class Layout:
             input_names=() if is_table else tuple(one["name"] if isinstance(one, dict) else one for one in inputs),
             image_column=known.get("image_column"),
             feature_columns=tuple(known.get("feature_columns") or columns),
+            trained_columns=tuple(column for names in trained for column in names),
             label_columns=tuple(_columns(label)),
             others=tuple(str(name) for name in (*_columns(label), known.get("split")) if name is not None),
             delimiter=known.get("delimiter", ","),
@@ -149,6 +152,9 @@ def _feature_columns(
         return []
     if len(layout.feature_columns) == count:
         return layout.feature_columns
+    trained = layout.trained_columns
+    if len(trained) == len(set(trained)) == count and set(trained) <= set(titles):
+        return trained  # in whatever order they stand here
     taken = {str(column) for column in (*layout.label_columns, *named) if column is not None}
     left = [number for number, title in enumerate(titles) if title not in taken and str(number) not in taken]
     if len(left) == count + 1 and not layout.label_columns:  # the label of a table is its last column by default

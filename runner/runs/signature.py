@@ -44,6 +44,8 @@ class Signature:
     """By number; empty where classes have none."""
     mask_values: tuple[int, ...]
     """What stands for each class in files of masks; empty where the numbers of the classes do."""
+    columns: tuple[tuple[str, ...], ...]
+    """For each input the columns of a table that it comes from, none for others; empty where no input does."""
 
     def note(self, path: Path) -> None:
         """Write it, unless the file says so already."""
@@ -91,6 +93,7 @@ class Signature:
             normalize=normalize and {key: [float(number) for number in normalize[key]] for key in ("mean", "std")},
             class_names=tuple(map(str, found["class_names"])),
             mask_values=tuple(map(int, found["mask_values"])),
+            columns=tuple(tuple(map(str, names)) for names in found.get("columns", ())),  # older runs have none
         )
 
     def names(self) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ class Splits:
     """Mean and standard deviation of each channel on the scale of 0 to 1; None where images stay as they are."""
     class_names: tuple[str, ...]
     mask_values: tuple[int, ...]
+    columns: tuple[tuple[str, ...], ...]
     """As of ``Samples``."""
     fingerprint: str
     """Hex digest that changes when the data changes."""
@@ -141,6 +142,7 @@ def load_data(
         normalize=normalize,
         class_names=samples.class_names,
         mask_values=samples.mask_values,
+        columns=samples.columns,
         fingerprint=fingerprint,
         shapes=shapes,
         as_evaluated=eval_changes.where_made,

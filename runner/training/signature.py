@@ -21,6 +21,7 @@ def signature_of(splits: Splits, task: Task) -> Signature:
         normalize=splits.normalize,
         class_names=splits.class_names,
         mask_values=splits.mask_values,
+        columns=splits.columns,
     )
 
 

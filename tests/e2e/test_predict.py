@@ -139,11 +139,22 @@ def test_an_image_and_features_come_from_the_columns_that_the_run_was_trained_on
         with torch.no_grad():
             expected = net(image, torch.tensor([features], dtype=torch.float32)).softmax(1)[0]
         np.testing.assert_allclose(shares(row), expected, rtol=0, atol=1e-6)
+    assert main(["export", str(run.path), "--format", "weights"]) == 0
+    assert json.loads((run.path / "export" / "model.pt.json").read_text())["columns"] == [[], ["age", "weight"]]
 
 
-def test_rows_of_features_are_predicted_from_a_table(train: Train, tiny_pictures: Path) -> None:
+@pytest.mark.parametrize(
+    "table",
+    [
+        "age,weight\n3,1.5\n8,-2\n",
+        "weight,name,age\n1.5,Rex,3\n-2,Tom,8\n",
+        "years,kg\n3,1.5\n8,-2\n",
+    ],
+    ids=["as trained", "another order", "other names"],
+)
+def test_rows_of_features_are_predicted_from_a_table(train: Train, tiny_pictures: Path, table: str) -> None:
     run = train("data=tensors", "data.source.file=pets/table.csv", "model=mlp", "model.hidden=[3]", *SMALL)
-    Path("new.csv").write_text("age,weight\n3,1.5\n8,-2\n")
+    Path("new.csv").write_text(table)
     assert main(["predict", str(run.path), "new.csv", "-o", "out.csv"]) == 0
     assert main(["predict", str(run.path), "pets/table.csv", "-o", "with_labels.csv"]) == 0
     values = torch.tensor([[3, 1.5], [8, -2]])

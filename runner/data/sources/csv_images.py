@@ -134,12 +134,15 @@ class CsvImages:
         names = [self._place(index) for index in range(len(files))]
         images = images_of(files, names, self.root, channels, image_size, self.fit)
         features = (self._features[0],) if self._num_features else ()
+        key = "data.source.feature_columns"
+        titles = tuple(self._table.titles[at] for at in self._table.positions({key: self._columns[key]}))
         return Samples(
             (images, *features),
             self._labels.targets,
             names=self._names,
             official=self._parts[0],
             class_names=self._labels.names,
+            columns=((), titles) if titles else (),
         )
 
     @cached_property

@@ -136,7 +136,22 @@ class Tensors:
         merged = tuple(_joined(values, list(self.files.values())) for values in zip(*columns, strict=True))
         labels = self._labels(cells) if cells else Labels(np.concatenate(targets), (), {}, None)
         progress(len(labels.targets), len(labels.targets))
-        return Samples(merged, labels.targets, official=self._official(official), class_names=labels.names)
+        titles = tuple(self._titles(entry) for entry in self._entries("train")[0])
+        return Samples(
+            merged,
+            labels.targets,
+            official=self._official(official),
+            class_names=labels.names,
+            columns=titles if any(titles) else (),
+        )
+
+    def _titles(self, entry: _Entry) -> tuple[str, ...]:
+        """The names of the columns of an input that comes from a CSV file."""
+        file = self._file(entry.path, "data.source.inputs")
+        if not isinstance(file, CsvFile):
+            return ()
+        names = entry.name if isinstance(entry.name, list) else [entry.name]
+        return tuple(file.names[name] if isinstance(name, int) else name for name in names)
 
     def _official(self, by_file: list[Array]) -> Array | None:
         if self.split is None:
