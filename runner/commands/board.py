@@ -3,17 +3,16 @@
 import argparse
 import contextlib
 import re
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from runner.commands.arguments import add_dirs
+from runner.commands.ending import ended_by_signals
 from runner.errors import UserError
 
 _LOOK_EVERY_S = 5.0
@@ -39,7 +38,7 @@ def main(args: Sequence[str]) -> int:
     from runner.report.runs import given, runs_of
 
     entries = given(options.dirs, "runner board")
-    with tempfile.TemporaryDirectory(prefix="runner-board-") as name, _ended_by_signals():
+    with tempfile.TemporaryDirectory(prefix="runner-board-") as name, ended_by_signals():
         folder, top = Path(name), above(options.dirs)
         link(runs_of(entries), top, folder)
         write_columns(compare(entries), folder)
@@ -88,19 +87,3 @@ def _end(process: "subprocess.Popen[str]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and the end of the terminal are taken as Ctrl-C; what is ignored, as under ``nohup``, stays so."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in taken}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.commands.arguments import add_trust, trust_from
+from runner.commands.ending import ended_by_signals
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 
@@ -48,7 +49,8 @@ def main(args: Sequence[str]) -> int:
     trained = open_trained(run, options.checkpoint, trust_from(options), options.device)
     console.note(f"model    {run.path}, {options.checkpoint} checkpoint, epoch {trained.epoch}")
     console.note(f"device   {trained.device.describe()}")
-    outcome = predict(trained, options.inputs, options.output, options.batch_size, console)
+    with ended_by_signals():
+        outcome = predict(trained, options.inputs, options.output, options.batch_size, console)
     if outcome.predicted:
         console.note(f"output   {options.output}: {outcome.predicted:,} predictions")
     if outcome.broken:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -290,6 +291,23 @@ def test_a_prediction_that_fails_midway_leaves_what_was_there(
     monkeypatch.setattr("runner.deploy.results.CsvResults.take", full)
     assert main(["predict", str(run.path), "pets", "-o", "out.csv", "--batch-size", "2"]) == 2
     assert Path("out.csv").read_text() == "of an earlier day\n"
+    assert sorted(tiny_pictures.iterdir()) == before
+
+
+def test_a_prediction_that_is_asked_to_end_leaves_nothing_behind(
+    train: Train, tiny_pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(*PETS, "data.source.csv=pets/label.csv")
+    before = sorted(tiny_pictures.iterdir())
+    monkeypatch.setattr(
+        "runner.deploy.results.CsvResults.take", lambda self, *cells: signal.raise_signal(signal.SIGTERM)
+    )
+    own = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what would end the process of the tests
+    try:
+        assert main(["predict", str(run.path), "pets", "-o", "out.csv"]) == 130
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, own)
     assert sorted(tiny_pictures.iterdir()) == before
 
 
