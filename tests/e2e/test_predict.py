@@ -5,6 +5,7 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -302,10 +303,14 @@ def test_a_prediction_that_is_asked_to_end_leaves_nothing_behind(
     monkeypatch.setattr(
         "runner.deploy.results.CsvResults.take", lambda self, *cells: signal.raise_signal(signal.SIGTERM)
     )
-    own = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what would end the process of the tests
+
+    def survive(number: int, frame: FrameType | None) -> None:
+        """Else it would end the process of the tests."""
+
+    own = signal.signal(signal.SIGTERM, survive)
     try:
         assert main(["predict", str(run.path), "pets", "-o", "out.csv"]) == 130
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is survive
     finally:
         signal.signal(signal.SIGTERM, own)
     assert sorted(tiny_pictures.iterdir()) == before
