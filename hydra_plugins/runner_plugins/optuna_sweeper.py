@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-
-if TYPE_CHECKING:
-    from runner.launch.study import Study
 
 
 class OptunaSweeper(Sweeper):
@@ -55,7 +52,8 @@ class OptunaSweeper(Sweeper):
         distributions = {key: space.distribution for key, space in chosen.items()}
         study = Study(folder / "study.journal", settings, objectives, distributions)
         returned: list[Sequence[JobReturn]] = []
-        while trials := self._batch(study):
+        size = self._at_a_time()
+        while trials := [trial for trial in (study.ask() for _ in range(size)) if trial is not None]:
             points = [[*fixed, *(chosen[key].override(value) for key, value in one.params.items())] for one in trials]
             returned.append(self._launcher.launch(points, initial_job_idx=trials[0].number))
             for trial, job in zip(trials, returned[-1], strict=True):
@@ -66,11 +64,13 @@ class OptunaSweeper(Sweeper):
                     study.fail(trial.number)
         return returned
 
-    def _batch(self, study: "Study") -> list[Any]:
+    def _at_a_time(self) -> int:
+        """How many jobs the launcher runs at a time; with auto or -1, as many as there is room for."""
+        from runner.launch.hydra_jobs import at_a_time
+
         assert self.config is not None
-        size = self.config.hydra.launcher.get("n_jobs", 1)
-        asked = (study.ask() for _ in range(size if isinstance(size, int) else 1))
-        return [trial for trial in asked if trial is not None]
+        number = self.config.hydra.launcher.get("n_jobs", 1)
+        return number if isinstance(number, int) and number > 0 else at_a_time()
 
     def _launched(self, points: list[list[str]], first: int) -> Sequence[JobReturn]:
         returned = self._launcher.launch(points, initial_job_idx=first)

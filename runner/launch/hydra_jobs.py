@@ -1,5 +1,6 @@
 """Jobs of any program that Hydra runs, in the pool: a task that is no run directory."""
 
+import sys
 import tempfile
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -43,6 +44,13 @@ def run_jobs(
         if stop.requested:
             raise KeyboardInterrupt
         return work.returns()
+
+
+def at_a_time() -> int:
+    """How many jobs this machine runs at a time when nobody says."""
+    pool.warm_up()
+    gpus = visible_gpus(pool.ask(_num_gpus))
+    return len(divide("auto", sys.maxsize, [{"kind": "auto"}], gpus, allowed_cpus()).variables)
 
 
 class _Jobs:
