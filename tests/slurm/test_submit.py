@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from runner.cli import main
 from runner.config.sections.launching import SlurmLauncher
 from runner.errors import UserError
 from runner.launch.slurm import submit
+from runner.launch.slurm.client import SlurmError, call
 from runner.launch.slurm.jobs import Jobs, newest
 from runner.launch.slurm.submit import left, submit_sweep, submit_workers
 from runner.launch.slurm.sweep import launch, resume
@@ -331,14 +332,14 @@ def test_the_runs_of_a_sweep_are_the_tasks_of_one_array(
 def test_only_what_is_neither_over_nor_in_the_queue_is_left(
     sweep: SweepDirectory, fake_slurm: FakeSlurm, settings: Settings
 ) -> None:
-    submit_sweep(sweep, settings(), TASK, range(5))
+    list(submit_sweep(sweep, settings(), TASK, range(5)))
     for number, state in enumerate(("completed", "failed", "interrupted", "running", "created")):
         Status(state=state).write(sweep.runs()[number].status_file)
     fake_slurm.queue(
         ("41_3", "RUNNING", 0, "n1", ""), ("41_4", "PENDING", 0, "", "Priority"), ("41_2", "TIMEOUT", 0, "n1", "")
     )
     assert left(sweep) == [1, 2]
-    submit_sweep(sweep, settings(), TASK, left(sweep))
+    list(submit_sweep(sweep, settings(), TASK, left(sweep)))
     assert array_of(sweep.path / "slurm" / "array.sbatch") == "1-2"
     names = {path.name[:4]: job.name for path, job in newest(run.path for run in sweep.runs().values()).items()}
     assert names == {"0000": "41_0", "0001": "42_1", "0002": "42_2", "0003": "41_3", "0004": "41_4"}
@@ -350,11 +351,35 @@ def test_more_runs_than_an_array_can_have_become_several(
     monkeypatch.setattr(submit, "_USUAL_MOST", 4)
     fake_slurm.answer("scontrol", "KillWait = 30 sec\nMaxArraySize            = 4\nMaxJobCount = 10000\n")
     sweep = make_sweep(project / "big", range(10))
-    jobs = submit_sweep(sweep, settings("launcher.max_parallel=6"), TASK, range(10))
+    jobs = list(submit_sweep(sweep, settings("launcher.max_parallel=6"), TASK, range(10)))
     files = [sweep.path / "slurm" / name for name in ("array.sbatch", "array-2.sbatch", "array-3.sbatch")]
     assert [array_of(file) for file in files] == ["0-3%2", "0-3%2", "0-1%2"]  # 6 at a time, all together
     assert [job.tasks for job in jobs] == [{0: 0, 1: 1, 2: 2, 3: 3}, {0: 4, 1: 5, 2: 6, 3: 7}, {0: 8, 1: 9}]
     assert f"  [1]={sweep.path}/runs/0009-seed-9" in files[2].read_text().splitlines()
+
+
+def test_of_several_arrays_those_that_slurm_took_are_told_before_what_it_refused(
+    project: Path,
+    fake_slurm: FakeSlurm,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(submit, "_USUAL_MOST", 4)
+    fake_slurm.answer("scontrol", "MaxArraySize = 4\n")
+    sweep = make_sweep(project / "big", range(10))
+
+    def full_after_one(command: Sequence[str], variables: Mapping[str, str] | None = None) -> str:
+        if command[0] == "sbatch" and Jobs.of(sweep.path) is not None:
+            raise SlurmError("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy")
+        return call(command, variables)
+
+    monkeypatch.setattr(submit, "call", full_after_one)
+    with pytest.raises(UserError, match="violates accounting"):
+        launch(sweep, settings(), Trust(()), range(10))
+    job, rest = capsys.readouterr().out.splitlines()
+    assert job.startswith("job      41, 4 runs, ")
+    assert rest == f"submitted 4 of 10 runs, and no more; later on, the rest: runner resume {sweep.path}"
 
 
 def test_one_run_with_a_high_number_is_submitted_under_a_number_that_an_array_can_have(

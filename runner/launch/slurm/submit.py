@@ -1,7 +1,7 @@
 """Submitting run directories: one as a job, those of a sweep as tasks of an array."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,10 @@ def require_not_queued(run: RunDirectory) -> None:
         )
 
 
-def submit_sweep(made: SweepDirectory, settings: SlurmLauncher, task: Task, numbers: Collection[int]) -> list[Job]:
+def submit_sweep(made: SweepDirectory, settings: SlurmLauncher, task: Task, numbers: Collection[int]) -> Iterator[Job]:
     """Have runs of a sweep executed by the tasks of an array, or of several where one cannot have so many.
+
+    Each job is given as soon as it is submitted: Slurm may refuse the next.
 
     Args:
         made: The sweep, with its run directories.
@@ -82,10 +84,9 @@ def submit_sweep(made: SweepDirectory, settings: SlurmLauncher, task: Task, numb
         parts = [ordered[start : start + most] for start in range(0, len(ordered), most)]
         arrays = [dict(enumerate(part)) for part in parts]
     settings = _shared(settings, len(arrays))
-    return [
-        _submit(made.path, _array(made, settings, task, number, {t: runs[run] for t, run in tasks.items()}), tasks)
-        for number, tasks in enumerate(arrays)
-    ]
+    for number, tasks in enumerate(arrays):
+        script = _array(made, settings, task, number, {t: runs[run] for t, run in tasks.items()})
+        yield _submit(made.path, script, tasks)
 
 
 def submit_workers(made: SweepDirectory, settings: SlurmLauncher, task: Task, numbers: Sequence[int]) -> Job:

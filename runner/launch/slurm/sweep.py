@@ -87,8 +87,16 @@ def settings_of(made: SweepDirectory, overrides: Sequence[str], trust: Trust) ->
 
 def _submit(made: SweepDirectory, settings: SlurmLauncher, trust: Trust, numbers: Collection[int]) -> None:
     task = task_in(made.path, settings, COMMAND, trust)
-    for job in submit_sweep(made, settings, task, numbers):
-        print(f"job      {job.id}, {_told(job)}")
+    submitted = 0
+    try:
+        for job in submit_sweep(made, settings, task, numbers):
+            submitted += len(job.tasks or ())
+            print(f"job      {job.id}, {_told(job)}")
+    except UserError:
+        if submitted:
+            rest = typed("runner", "resume", made.path)
+            print(f"submitted {submitted} of {counted(len(numbers))}, and no more; later on, the rest: {rest}")
+        raise
 
 
 def wait_or_leave(made: SweepDirectory, settings: SlurmLauncher) -> int:
