@@ -9,6 +9,7 @@ from runner.commands.arguments import add_trust, trust_from
 from runner.launch.together import as_one, require_one
 from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
+from runner.runs.status import Status
 from runner.runs.sweep_directory import SweepDirectory
 from runner.typed import typed
 
@@ -51,9 +52,8 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
 
     if options.overrides:
         amended(run, options.overrides)  # what is refused is refused at once, and nothing is touched
-    elif read_status(run)[0].state == "completed":
-        more = typed("runner", "resume", run.path, "epochs=N")
-        print(f"{run.path} is complete: nothing is left to train\n  fix:      {more} for more")
+    elif (status := read_status(run)[0]).state == "completed":
+        print(_is_complete(run, status))
         return 0
     from runner.launch.single import execute_here, processes_for
     from runner.training.signals import StopRequest, stop_signals
@@ -68,3 +68,11 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
     stop = StopRequest()
     with stop.listening(*stop_signals()):
         return execute_here(run, trust_from(options), stop, change, meeting=meeting)
+
+
+def _is_complete(run: RunDirectory, status: Status) -> str:
+    if status.epochs is not None and status.epoch < status.epochs:
+        why = f"it ended in epoch {status.epoch} of {status.epochs}, by early stopping or max_steps"
+        return f"{run.path} is complete: {why}, and nothing is left to train"
+    more = typed("runner", "resume", run.path, "epochs=N")
+    return f"{run.path} is complete: nothing is left to train\n  fix:      {more} for more"

@@ -24,6 +24,18 @@ def test_the_curves_are_named_where_there_are_some(
     assert labels == (["run", "curves", "again"] if tensorboard else ["run", "again"])
 
 
+def test_more_epochs_are_not_offered_to_a_run_that_ended_before_its_last_one(
+    train: Callable[..., Trained], capsys: pytest.CaptureFixture[str]
+) -> None:
+    early = train(*TINY, "epochs=9", "max_steps=4")
+    late = train(*TINY)
+    capsys.readouterr()
+    assert main(["resume", str(early.path)]) == main(["resume", str(late.path)]) == 0
+    of_early, *of_late = capsys.readouterr().out.splitlines()
+    assert of_early.endswith("it ended in epoch 2 of 9, by early stopping or max_steps, and nothing is left to train")
+    assert of_late[1].endswith("epochs=N for more")
+
+
 def test_sweeps_and_repetitions_are_named_as_seen_from_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
