@@ -146,4 +146,6 @@ def inputs_in(
     if len(set(counts)) > 1:
         told = [f"{name} {'one' if count is None else count}" for name, count in zip(names, counts, strict=True)]
         raise ValueError(f"has unlike numbers of samples: {listing(told)}")
+    if counts[0] == 0:
+        raise ValueError("has no samples in it")
     return names, counts[0]

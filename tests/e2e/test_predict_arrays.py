@@ -362,6 +362,13 @@ def test_what_holds_no_arrays_is_refused(
     assert told in capsys.readouterr().err
 
 
+def test_a_file_without_a_sample_is_told_as_that(train: Train, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = signal_run(train)
+    np.save("none.npy", SIGNALS[:0])
+    assert main(["predict", run.path.name, "none.npy", "-o", "out.csv"]) == 1
+    assert "none.npy has no samples in it\n" in capsys.readouterr().err
+
+
 def test_an_array_of_objects_is_not_unpickled(train: Train, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = signal_run(train)
     np.save("new.npy", np.array([{"a": 1}], dtype=object))
