@@ -35,6 +35,14 @@ def test_every_array_but_the_last_is_an_input(npz, images, rows):
     assert samples.targets.tolist() == LABELS.tolist()
 
 
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf, 1e39])
+def test_numbers_that_are_not_finite_as_float32_are_refused_as_those_of_a_table_are(tmp_path, rows, wrong):
+    rows[[1, 4], 2] = wrong
+    np.savez(tmp_path / "x.npz", row=rows, label=LABELS)
+    with pytest.raises(UserError, match=r"row of .*x\.npz: sample 1, and 1 more: a number is not finite"):
+        Tensors(tmp_path / "x.npz").read()
+
+
 def test_facts_are_those_of_the_inputs_and_the_label(npz):
     facts = Tensors(npz).facts()
     assert (facts.channels, facts.image_size, facts.num_classes, facts.num_features) == (1, (2, 3), 3, 3)

@@ -126,7 +126,7 @@ class Tensors:
         targets, cells, official = [], [], []
         for part in self.files:
             inputs, target = self._entries(part)
-            columns.append([_resized(_input(self._read(entry), entry), image_size) for entry in inputs])
+            columns.append([_resized(_finite(_input(self._read(entry), entry), entry), image_size) for entry in inputs])
             if self.task == "segmentation":
                 masks = self._mask(target)
                 targets.append(masks if image_size is None else np.stack([resize_mask(m, image_size) for m in masks]))
@@ -265,6 +265,7 @@ def _as_text(values: Array, entry: _Entry) -> Array:
         raise UserError(f"{entry} holds texts that are not UTF-8", expected="texts, or bytes of UTF-8") from error
 
 
+@np.errstate(over="ignore")  # too large for float32: _finite refuses it
 def _input(values: Array, entry: _Entry) -> Array:
     """An array as an input, by the table above."""
     if values.dtype.kind not in "biuf":
@@ -285,6 +286,15 @@ def _input(values: Array, entry: _Entry) -> Array:
     raise UserError(
         f"{entry} has shape {values.shape}", expected="(N, F), (N, length), (N, C, L), (N, H, W) or (N, C, H, W)"
     )
+
+
+def _finite(values: Array, entry: _Entry) -> Array:
+    """An input of which every number is finite, as in a table: one that is not makes the mean and the loss none."""
+    if values.dtype == np.float32 and not np.isfinite([values.min(), values.max()]).all():  # no mask of all of it
+        wrong = np.flatnonzero([not np.isfinite(sample).all() for sample in values])
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise UserError(f"{entry}: sample {wrong[0]}{more}: a number is not finite", expected="finite numbers")
+    return values
 
 
 def _channels_first(values: Array, entry: _Entry) -> Array:
