@@ -9,9 +9,7 @@ from runner.commands.arguments import add_trust, trust_from
 from runner.launch.together import as_one, require_one
 from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
-from runner.runs.status import Status
 from runner.runs.sweep_directory import SweepDirectory
-from runner.typed import typed
 
 if TYPE_CHECKING:
     from runner.parallel.meeting import Meeting
@@ -49,14 +47,14 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
     run = RunDirectory.open(options.dir)
 
     from runner.config.amend import amend, amended
+    from runner.launch.single import execute_here, nothing_left, processes_for
+    from runner.training.signals import StopRequest, stop_signals
 
     if options.overrides:
         amended(run, options.overrides)  # what is refused is refused at once, and nothing is touched
     elif (status := read_status(run)[0]).state == "completed":
-        print(_is_complete(run, status))
+        print(nothing_left(run, status, "resume"))
         return 0
-    from runner.launch.single import execute_here, processes_for
-    from runner.training.signals import StopRequest, stop_signals
 
     def change() -> None:
         if options.overrides:
@@ -68,11 +66,3 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
     stop = StopRequest()
     with stop.listening(*stop_signals()):
         return execute_here(run, trust_from(options), stop, change, meeting=meeting)
-
-
-def _is_complete(run: RunDirectory, status: Status) -> str:
-    if status.epochs is not None and status.epoch < status.epochs:
-        why = f"it ended in epoch {status.epoch} of {status.epochs}, by early stopping or max_steps"
-        return f"{run.path} is complete: {why}, and nothing is left to train"
-    more = typed("runner", "resume", run.path, "epochs=N")
-    return f"{run.path} is complete: nothing is left to train\n  fix:      {more} for more"

@@ -10,8 +10,10 @@ from runner.config.fit_device import too_few_gpus, too_few_samples
 from runner.errors import UserError
 from runner.runs import provenance
 from runner.runs.directory import RunDirectory, create, timestamped
+from runner.runs.status import Status
 from runner.training.signals import StopRequest
 from runner.trust import Trust
+from runner.typed import typed
 
 if TYPE_CHECKING:
     from runner.parallel.meeting import Meeting
@@ -41,6 +43,17 @@ def place_of(config: Mapping[str, Any]) -> Path:
     if config["run_dir"] is not None:
         return Path(config["run_dir"])
     return timestamped(Path(config["output_root"]), config["name"])
+
+
+def nothing_left(run: RunDirectory, status: Status, command: str) -> UserError:
+    """What to tell whoever has a complete run go on, by ``runner COMMAND``."""
+    if status.epochs is not None and status.epoch < status.epochs:
+        why = f"it ended in epoch {status.epoch} of {status.epochs}, by early stopping or max_steps"
+        return UserError(f"{run.path} is complete: {why}, and nothing is left to train")
+    return UserError(
+        f"{run.path} is complete: nothing is left to train",
+        fix=f"{typed('runner', command, run.path, 'epochs=N')} for more",
+    )
 
 
 def processes_for(config: Mapping[str, Any], meeting: "Meeting | None" = None) -> int:

@@ -252,7 +252,8 @@ def test_one_that_is_complete_is_not_submitted_again(
 ) -> None:
     Status(state="completed").write(submitted.status_file)
     assert main(["submit", str(submitted.path)]) == 2
-    assert "nothing is left to train" in capsys.readouterr().err
+    fix = f"runner submit {submitted.path} epochs=N for more"
+    assert f"nothing is left to train\n  fix:      {fix}" in capsys.readouterr().err
 
 
 def test_a_run_that_was_trained_here_can_go_on_there(

@@ -11,9 +11,8 @@ from runner.config.launching import slurm_launcher
 from runner.config.paths import Places
 from runner.config.sections.launching import SlurmLauncher
 from runner.config.shorthand import is_of_sweeps, written_out
-from runner.errors import UserError
 from runner.launch.local import with_threads
-from runner.launch.single import freeze, place_of
+from runner.launch.single import freeze, nothing_left, place_of
 from runner.launch.slurm.again import settings_again
 from runner.launch.slurm.client import require_slurm
 from runner.launch.slurm.jobs import Job, Jobs
@@ -90,8 +89,8 @@ class OldRun:
         of_launcher = [text for text, long in zip(overrides, written_out(overrides), strict=True) if is_of_sweeps(long)]
         self._run = run
         self._changes = [text for text in overrides if text not in of_launcher]
-        if not self._changes and read_status(run)[0].state == "completed":
-            raise UserError(f"{run.path} is complete: nothing is left to train", fix="epochs=N for more")
+        if not self._changes and (status := read_status(run)[0]).state == "completed":
+            raise nothing_left(run, status, "submit")
         self._config = amended(run, self._changes)
         sweep = SweepDirectory.of_run(run.path)
         jobs = Jobs.of(run.path) or (Jobs.of(sweep.path) if sweep else None)
