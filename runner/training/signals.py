@@ -68,12 +68,19 @@ class StopRequest:
     @contextmanager
     def listening(self, *numbers: int) -> Iterator[None]:
         """Be the handler of these signals while the block runs."""
-        before = {number: signal.signal(number, self) for number in numbers}
-        try:
+        with handling(self, *numbers):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+
+
+@contextmanager
+def handling(handler: Callable[[int, FrameType | None], None], *numbers: int) -> Iterator[None]:
+    """Have a handler for these signals while the block runs."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, own in before.items():
+            signal.signal(number, own)
 
 
 class SharedStop:
