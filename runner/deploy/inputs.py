@@ -21,7 +21,7 @@ def find_items(given: Sequence[str], signature: Signature, source: dict[str, Any
         given: Image files, files of arrays, folders (with the folders in them), patterns such as ``'new/*.png'``, CSV
             files.
         signature: The inputs of a sample, as the run was trained on them.
-        source: The node ``data.source`` of the run.
+        source: The settings of ``data.source`` of the run, as of ``Trained``.
 
     Raises:
         UserError: If something is not there, holds no sample, or has another kind of sample than the run.
@@ -47,9 +47,8 @@ class _Finder:
         self._layout = Layout.of(source, signature.columns)
         self._files = ArrayFiles()
         images = len(stored) == 1 and len(stored[0].shape) == 3
-        target = source["_target_"]
         # Whoever trained on files of images means those; an array beside them is something else.
-        arrays = not images or target.endswith(".Tensors") or not target.startswith("runner.data.sources.")
+        arrays = not images or not source or source["_target_"].endswith(".Tensors")
         self._kinds = [kind for kind, holds in (("images", images), ("files of arrays", arrays)) if holds]
         self.wanted = " or ".join(self._kinds)
 

@@ -50,12 +50,10 @@ def predict(trained: Trained, given: Sequence[str], out: Path, batch_size: int |
         UserError: If there is nothing to predict, the samples are of another kind, or the results cannot be written.
     """
     data, signature = trained.config.data, trained.signature
-    source = data.source.node()
-    items = find_items(given, signature, source)
+    items = find_items(given, signature, trained.source)
     if not trained.source:
-        console.warn(
-            f"what {source['_target_']} does to samples is not done to these files: they are resized and normalised"
-        )
+        own = data.source.node()["_target_"]
+        console.warn(f"what {own} does to samples is not done to these files: they are resized and normalised")
     cutter = _cutter(trained)
     outcome = Outcome()
     size = batch_size or data.eval_batch_size

@@ -36,10 +36,8 @@ class Layout:
     extension: str | None
 
     @classmethod
-    def of(cls, source: dict[str, Any], trained: Sequence[Sequence[str]]) -> "Layout":
-        """That of a node ``data.source``, whose inputs were trained on these columns."""
-        shipped = source["_target_"].startswith("runner.data.sources.")
-        known: dict[str, Any] = source if shipped else {}
+    def of(cls, known: dict[str, Any], trained: Sequence[Sequence[str]]) -> "Layout":
+        """That of the settings of a source, as of ``Trained``, whose inputs were trained on these columns."""
         inputs = known.get("inputs") or []
         is_table = str(known.get("file", "")).lower().endswith(".csv")
         columns = [column for one in inputs if isinstance(one, list) or is_table for column in _columns(one)]
