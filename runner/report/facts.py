@@ -5,7 +5,6 @@ of 10,000 runs of which only the learning rate and the seed differ, that takes a
 """
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 
 from runner import yaml_text
 from runner.config.leaves import leaves
+from runner.errors import UserError
 from runner.report.runs import Found
 from runner.runs.directory import RunDirectory
 
@@ -88,10 +88,9 @@ class Facts:
     def is_repetition(self) -> bool:
         """Whether it was made to repeat another run, seed and all."""
         try:
-            record = json.loads(RunDirectory(self.run.path).provenance_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return "repeats" in RunDirectory(self.run.path).provenance()
+        except UserError:
             return False
-        return isinstance(record, dict) and "repeats" in record
 
     @functools.cached_property
     def _overrides(self) -> dict[str, Any]:
