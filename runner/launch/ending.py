@@ -1,11 +1,11 @@
 """The end of a sweep: what came of its runs, and the exit code."""
 
-from runner.launch.work import OVER
 from runner.report import comparing
 from runner.report.comparison import compare
 from runner.report.layout import terminal_width
 from runner.report.runs import given
 from runner.runs.rebuild import read_status
+from runner.runs.status import OVER
 from runner.runs.sweep_directory import SweepDirectory
 from runner.tracking.formatting import counted
 from runner.training.signals import StopRequest

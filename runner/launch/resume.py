@@ -12,9 +12,10 @@ from runner.launch.child import GRACE_S
 from runner.launch.ending import conclude
 from runner.launch.local import run_here, share_out, with_threads
 from runner.launch.view import SweepView
-from runner.launch.work import OVER, AllAtOnce
+from runner.launch.work import AllAtOnce
 from runner.runs.lock import RunLock, is_held
 from runner.runs.rebuild import read_status
+from runner.runs.status import OVER
 from runner.runs.sweep_directory import SweepDirectory, SweepRecord
 from runner.tracking.formatting import counted
 from runner.trust import Trust

@@ -107,18 +107,20 @@ class Study:
 
     def unfinished(self) -> dict[int, int | None]:
         """The trials that were asked for and not told of, each with the number of the worker that goes on with it."""
-        asked = self._study.get_trials(deepcopy=False)[: self.planned]
-        return {trial.number: trial.user_attrs.get(_WORKER) for trial in asked if trial.state == TrialState.RUNNING}
+        trials = self._asked()
+        return {trial.number: trial.user_attrs.get(_WORKER) for trial in trials if trial.state == TrialState.RUNNING}
 
     def left(self) -> int:
         """How many trials are still to be told of, those included that nobody has asked for yet."""
-        asked = self._study.get_trials(deepcopy=False)[: self.planned]
-        return self.planned - sum(trial.state.is_finished() for trial in asked)
+        return self.planned - sum(trial.state.is_finished() for trial in self._asked())
 
     def num_failed(self) -> int:
         """How many trials have come to nothing."""
-        asked = self._study.get_trials(deepcopy=False)[: self.planned]
-        return sum(trial.state == TrialState.FAIL for trial in asked)
+        return sum(trial.state == TrialState.FAIL for trial in self._asked())
+
+    def _asked(self) -> list[FrozenTrial]:
+        """The trials that were asked for; processes that ask at the same time may leave more than planned."""
+        return self._study.get_trials(deepcopy=False)[: self.planned]
 
     def give(self, number: int, worker: int) -> None:
         """Have a worker go on with a trial that another one has left."""

@@ -11,15 +11,12 @@ from runner.launch.trial import job_of
 from runner.launch.view import SweepView
 from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
-from runner.runs.status import Status
+from runner.runs.status import OVER, Status
 from runner.training.signals import StopRequest
 from runner.trust import Trust
 
 if TYPE_CHECKING:
     from runner.training.records import Judge
-
-OVER = ("completed", "pruned")
-"""States of a run that has nothing left to train."""
 
 
 class Source(Protocol):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.launch.slurm.queue import JobState, of_directories
-from runner.report.runs import OVER, Entry, FoundSweep, runs_of
+from runner.report.runs import Entry, FoundSweep, runs_of
+from runner.runs.status import ENDED
 
 
 def jobs_of(entries: Sequence[Entry]) -> dict[Path, list[JobState]]:
@@ -14,7 +15,7 @@ def jobs_of(entries: Sequence[Entry]) -> dict[Path, list[JobState]]:
     Args:
         entries: Runs and sweeps, of which those without such a job are left out.
     """
-    sweeps = [entry.path for entry in entries if isinstance(entry, FoundSweep) and entry.state not in OVER]
+    sweeps = [entry.path for entry in entries if isinstance(entry, FoundSweep) and entry.state not in ENDED]
     found, workers = of_directories({run.path: run.status for run in runs_of(entries)}, sweeps)
     by_entry = {
         entry.path: {job.name: job for job in workers.get(entry.path, ())}

@@ -17,14 +17,11 @@ from runner.runs.direction import Direction, direction_of, higher_is_better
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import is_held
 from runner.runs.rebuild import read_status
-from runner.runs.status import Status
+from runner.runs.status import ENDED, Status
 from runner.runs.sweep_directory import SweepDirectory
 
 STATES = ("created", "running", "completed", "failed", "interrupted", "pruned", "killed", "damaged")
 """What ``Found.state`` can be."""
-
-OVER = ("completed", "pruned", "failed")
-"""States of a run that has come to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ class FoundSweep:
         """``running`` if one of its runs is; ``failed`` if all are over and one has failed."""
         if self.counts["running"]:
             return "running"
-        if sum(self.counts[state] for state in OVER) < self.planned:
+        if sum(self.counts[state] for state in ENDED) < self.planned:
             return "interrupted" if set(self.counts) - {"created"} else "created"
         return "failed" if self.counts["failed"] else "completed"
 
@@ -151,7 +148,7 @@ class FoundSweep:
 
     def progress(self) -> str:
         """How many of its runs are over, and what became of those that are not complete."""
-        over = sum(self.counts[state] for state in OVER)
+        over = sum(self.counts[state] for state in ENDED)
         others = [f"{self.counts[state]} {state}" for state in _TOLD if self.counts[state]]
         return ", ".join([f"{over}/{self.planned} runs", *others])
 

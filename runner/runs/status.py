@@ -16,6 +16,11 @@ from runner.typed import typed
 
 State = Literal["created", "running", "completed", "failed", "interrupted", "pruned"]
 
+OVER = ("completed", "pruned")
+"""States of a run that has nothing left to train."""
+ENDED = (*OVER, "failed")
+"""States of a run that has come to its end."""
+
 
 def now() -> str:
     """The present time in ISO 8601 with the offset from UTC, to the second."""

@@ -9,11 +9,10 @@ from typing import Any
 
 from runner.errors import UserError
 from runner.runs.files import write_json
-from runner.runs.status import Status
+from runner.runs.status import ENDED, Status
 from runner.runs.sweep_directory import SweepDirectory, number_of
 
 NAME = "jobs.json"
-_ENDED = ("completed", "pruned", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def is_at_its_end(status: Status, job: Submitted | None) -> bool:
         status: Of the run.
         job: The newest one that was submitted for it.
     """
-    if status.state not in _ENDED:
+    if status.state not in ENDED:
         return False
     if job is None or status.ended is None:
         return True

@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.errors import UserError
 from runner.launch.slurm.client import SlurmError, call
 from runner.launch.slurm.jobs import is_at_its_end, newest, workers
-from runner.runs.status import Status
+from runner.runs.status import OVER, Status
 from runner.tracking.formatting import counted
 
 _WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
@@ -126,7 +126,7 @@ def of_directories(
         statuses: Of the runs, by their directories.
         sweeps: Those that are not over.
     """
-    incomplete = (path for path, status in statuses.items() if status.state not in ("completed", "pruned"))
+    incomplete = (path for path, status in statuses.items() if status.state not in OVER)
     jobs = {path: job for path, job in newest(incomplete).items() if not is_at_its_end(statuses[path], job)}
     arrays = {sweep: ids for sweep in sweeps if (ids := workers(sweep))}
     nothing = "UNKNOWN"

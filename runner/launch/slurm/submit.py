@@ -17,11 +17,10 @@ from runner.launch.slurm.task import Task
 from runner.runs.directory import RunDirectory, plain_name
 from runner.runs.files import write_atomic
 from runner.runs.rebuild import read_status
-from runner.runs.status import now
+from runner.runs.status import OVER, now
 from runner.runs.sweep_directory import SweepDirectory
 from runner.typed import typed
 
-_OVER = ("completed", "pruned")
 _USUAL_MOST = 1001  # tasks of an array, unless the cluster says otherwise
 
 
@@ -110,7 +109,7 @@ def left(made: SweepDirectory) -> list[int]:
     Raises:
         UserError: If Slurm cannot be asked.
     """
-    runs = {n: run.path for n, run in made.runs().items() if read_status(run)[0].state not in _OVER}
+    runs = {n: run.path for n, run in made.runs().items() if read_status(run)[0].state not in OVER}
     busy = queued(runs.values())
     return [number for number, path in runs.items() if path not in busy]
 

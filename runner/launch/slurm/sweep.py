@@ -14,9 +14,9 @@ from runner.launch.slurm.submit import left, submit_sweep
 from runner.launch.slurm.task import task_in
 from runner.launch.slurm.wait import wait_for_sweep
 from runner.launch.view import SweepView
-from runner.launch.work import OVER
 from runner.runs.lock import RunLock
 from runner.runs.rebuild import read_status
+from runner.runs.status import OVER
 from runner.runs.sweep_directory import SweepDirectory
 from runner.tracking.formatting import counted
 from runner.training.signals import StopRequest
