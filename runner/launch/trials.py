@@ -11,11 +11,10 @@ from runner.launch.judge import StudyJudge
 from runner.launch.single import freeze
 from runner.launch.spaces import Space
 from runner.launch.study import Study
-from runner.launch.work import OVER
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import is_held
 from runner.runs.rebuild import read_status
-from runner.runs.status import Status
+from runner.runs.status import OVER, Status
 from runner.runs.sweep_directory import SweepDirectory, number_of
 from runner.tracking.formatting import short
 
@@ -131,23 +130,28 @@ class Trials:
     def _frozen(self, trial: int, seeds: range) -> list[RunDirectory]:
         """The run directories of a trial, made as far as they are not there; none where it cannot be composed."""
         there = {number_of(run.path): run for run in self._runs_of(trial)}
-        numbers = [(trial * self._num_seeds + seed, seed) for seed in seeds]
+        wanted = {trial * self._num_seeds + seed: seed for seed in seeds}
         try:
-            return [there.get(number) or self._made_run(trial, number, seed) for number, seed in numbers]
+            there |= self._made_runs(trial, {number: seed for number, seed in wanted.items() if number not in there})
+            return [there[number] for number in wanted]
         except UserError as error:
             self._study.fail(trial)
             self._say(f"trial {trial} cannot be run: {error}")
             return []
 
-    def _made_run(self, trial: int, number: int, seed: int) -> RunDirectory:
+    def _made_runs(self, trial: int, seeds: Mapping[int, int]) -> dict[int, RunDirectory]:
+        """New run directories of a trial, by number; ``seeds`` says which of its seeds each of them has."""
         params = self._study.trial(trial).params
         values = [(key, short(str(value))) for key, value in params.items()]
-        chosen = [self._spaces[key].override(value) for key, value in params.items()]
-        if self._settings.seeds is not None:
-            own = int(self._compose([*self._fixed, *chosen]).config["seed"]) + seed
-            values.append(("seed", str(own)))
-            chosen.append(f"seed={own}")
-        return freeze(self._compose([*self._fixed, *chosen]), self._made.place(number, values))
+        point = [*self._fixed, *(self._spaces[key].override(value) for key, value in params.items())]
+        if self._settings.seeds is None:
+            return {number: freeze(self._compose(point), self._made.place(number, values)) for number in seeds}
+        first = int(self._compose(point).config["seed"]) if seeds else 0
+        made = {}
+        for number, seed in seeds.items():
+            place = self._made.place(number, [*values, ("seed", str(first + seed))])
+            made[number] = freeze(self._compose([*point, f"seed={first + seed}"]), place)
+        return made
 
 
 def value_of(status: Status, metric: str) -> float:
