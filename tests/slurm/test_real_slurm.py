@@ -25,6 +25,7 @@ from runner.runs.sweep_directory import SweepDirectory
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 # A network whose updates take half a second until the file `go` is there: so that something can happen to its run.
+# It says that it waits in an update: a run that is stopped before the first has nothing to go on from.
 GATED = """
 import os, time
 from torch import nn
@@ -36,6 +37,7 @@ class Net(nn.Module):
 
     def forward(self, images):
         if self.training and not os.path.exists("go"):
+            print("in an update")
             time.sleep(0.5)
         return self.layer(images.flatten(1))
 """
@@ -130,8 +132,7 @@ def test_a_run_that_is_cancelled_saves_and_does_not_come_back_until_it_is_submit
     cluster: Sandbox, project: Project
 ) -> None:
     one = project.submit("one", "model=gated", "epochs=3")
-    until(lambda: "data" in one.output, "the start of training")
-    time.sleep(1)  # of which the first update takes half
+    until(lambda: "in an update" in one.output, "the start of training")
     assert project.type("cancel", "outputs/one").stdout.startswith(f"cancelled job {one.job}, which was running on ")
     one.reaches("interrupted")
     assert cluster.ended(one.job)["JobState"] == "CANCELLED"  # and not PENDING, as one that was queued again would be
@@ -251,7 +252,7 @@ def test_one_task_that_is_queued_again_leaves_the_others_alone(cluster: Sandbox,
     """The last task of an array has the number of the whole array for its own."""
     sweep, job = submit_sweep(project, "model=gated", "epochs=9", "seed=0,1")
     runs = sweep.runs()
-    until(lambda: all("data" in output(run) for run in runs.values()), "both runs")
+    until(lambda: all("in an update" in output(run) for run in runs.values()), "both runs")
     assert cluster.job(f"{job}_1")["JobId"] == job
     cluster.call("scancel", "--signal=USR1", f"{job}_1")
     until(lambda: cluster.job(f"{job}_1")["Restarts"] == "1", "another attempt", lambda: output(runs[1]))
@@ -265,7 +266,10 @@ def test_one_task_that_is_queued_again_leaves_the_others_alone(cluster: Sandbox,
 def test_workers_share_the_trials_of_a_study_and_go_on_with_their_own(cluster: Sandbox, project: Project) -> None:
     chosen = ["sweeper=optuna", "n_trials=3", "optimizer.lr=interval(0.001,0.1)", "launcher.max_parallel=2"]
     sweep, job = submit_sweep(project, "model=gated", "epochs=9", *chosen)
-    until(lambda: len(sweep.runs()) == 2 and all("data" in output(run) for run in sweep.runs().values()), "both runs")
+    until(
+        lambda: len(sweep.runs()) == 2 and all("in an update" in output(run) for run in sweep.runs().values()),
+        "both runs",
+    )
     (stopped,) = [number for number, run in sweep.runs().items() if newest([run.path])[run.path].name == f"{job}_1"]
     cluster.call("scancel", "--signal=USR1", f"{job}_1")
     until(lambda: cluster.job(f"{job}_1")["Restarts"] == "1", "another attempt", lambda: output(sweep.runs()[stopped]))
