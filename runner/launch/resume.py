@@ -68,9 +68,11 @@ def _wait_for_orphans(made: SweepDirectory) -> None:
 
 
 def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: LocalLauncher, trust: Trust) -> int:
-    waiting = [run for run in made.runs().values() if read_status(run)[0].state not in OVER]
+    runs = made.runs()
+    waiting = [run for run in runs.values() if read_status(run)[0].state not in OVER]
     if not waiting:
-        return _nothing_left(made, counted(record.planned))
+        gone = record.planned - len(runs)
+        return _nothing_left(made, counted(record.planned) + (f", {gone} of them removed" if gone else ""))
     pool.warm_up()
     configs = [run.config() for run in waiting]
     for run, config in zip(waiting, configs, strict=True):
@@ -92,7 +94,9 @@ def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLaun
     study = question.study(made, settings.objectives)
     left, planned = study.left(), counted(study.planned, "trial")
     if not left:
-        return _nothing_left(made, planned)
+        failed = study.num_failed()
+        _nothing_left(made, planned + (f", {failed} of them failed" if failed else ""))
+        return 1 if failed else 0
     pool.warm_up(*(["runner.launch.study"] if settings.pruner != "none" else []))
     first = question.check()[0]
     trust.check(first.config)

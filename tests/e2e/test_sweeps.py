@@ -390,7 +390,9 @@ def test_a_trial_whose_values_do_not_suit_each_other_has_failed_and_is_not_promi
     assert done.stdout.endswith("\nfailed: 1 trial; a study does not try them again\n")
     sweep = sweep_in(runner)
     assert sorted(trial.state.name for trial in trials_of(sweep)) == ["COMPLETE"] * 3 + ["FAIL"]
-    assert "is complete: 4 trials, and nothing is left to train" in runner("resume", str(sweep.path)).stdout
+    again = runner("resume", str(sweep.path))
+    assert "is complete: 4 trials, 1 of them failed, and nothing is left to train" in again.stdout
+    assert again.returncode == 1
 
 
 def test_a_trial_of_several_seeds_is_judged_by_their_mean(runner: CommandLine) -> None:

@@ -1,5 +1,6 @@
 """Going on with a sweep whose runs may still be executed."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,14 @@ def test_runs_of_a_killed_sweep_are_waited_for_until_they_have_saved(
     assert resume_sweep(sweep, [], Trust(())) == 0
     assert not is_held(lock.folder)
     assert "nothing is left to train" in capsys.readouterr().out
+
+
+def test_runs_whose_directories_were_removed_are_not_called_complete(
+    sweep: SweepDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(sweep.runs()[0].path)
+    assert resume_sweep(sweep, [], Trust(())) == 0
+    assert "is complete: 1 run, 1 of them removed, and nothing is left to train" in capsys.readouterr().out
 
 
 def test_a_run_that_somebody_else_goes_on_with_is_left_to_them(
