@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from runner.data.npy import load_npy
 from runner.data.source import Array
-from runner.data.table import Column, Table, numbers_of
+from runner.data.table import Column, Rows, Table, is_number, numbers_of
 from runner.errors import UserError, listing, nearest, reason_of
 
 Name = str | int | list[str | int]
@@ -220,9 +221,29 @@ class CsvFile:
         return values if isinstance(name, list) else values[:, 0]
 
     @cached_property
-    def _rows(self) -> Any:
+    def _rows(self) -> Rows:
         every: Sequence[Column] = list(range(len(self._table.titles)))
-        return self._table.read({str(self.path): every})
+        rows = self._table.read({str(self.path): every})
+        if _is_sample(self.names, rows.cells):
+            raise UserError(
+                f"{self.path}: the first row is to name the columns, but it is a sample: {listing(self.names)}",
+                expected="a row such as age,weight,price before the first sample",
+            )
+        return rows
+
+
+def _is_sample(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> bool:
+    """Whether a row that is to name columns is one of the samples.
+
+    It is where each column of numbers begins with a number, and each other one with a text that comes again. Columns
+    that are numbered one after another are taken for named: that is how tables are written that have no names.
+    """
+    if all(map(is_number, titles)) and {float(b) - float(a) for a, b in pairwise(titles)} == {1.0}:
+        return False
+    columns = list(zip(titles, zip(*cells, strict=True), strict=True))
+    numbers = [title for title, values in columns if is_number(values[0])]
+    others = [title in values for title, values in columns if not is_number(values[0])]
+    return bool(numbers) and all(map(is_number, numbers)) and all(others)
 
 
 @contextmanager

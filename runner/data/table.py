@@ -211,14 +211,15 @@ def numbers_of(cells: Sequence[Sequence[str]]) -> tuple[Array, dict[int, str]]:
             try:
                 values[index] = [float(text) for text in row]
             except ValueError:
-                wrong = next(text for text in row if not _is_number(text))
+                wrong = next(text for text in row if not is_number(text))
                 problems[index] = f"'{in_short(wrong)}' is no number" if wrong else "a number is missing"
     for index in np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist():
         problems.setdefault(index, "a number is not finite")
     return values, problems
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a cell is read as a number."""
     try:
         float(text)
     except ValueError:

@@ -119,6 +119,26 @@ def test_inputs_from_several_files(npz, write_file):
     assert samples.inputs[1].tolist() == [[1], [2], [3], [4], [5], [6]]
 
 
+@pytest.mark.parametrize(
+    "first", ["5.1,3.5,setosa", "5.1,3.5,0", "0,0,setosa"], ids=["decimals", "a class number", "the same twice"]
+)
+def test_a_table_without_a_header_does_not_lose_its_first_sample(write_file, first):
+    table = write_file("t.csv", f"{first}\n4.9,3.0,{first.rpartition(',')[2]}\n6.2,2.9,1\n")
+    with pytest.raises(UserError, match="the first row is to name the columns, but it is a sample: ") as raised:
+        Tensors(table).read()
+    assert first.replace(",", ", ") in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["0,1,2", "400.5,401.0,kind", "age,kg,0", "5.1,3.5,iris"],
+    ids=["numbered", "wavelengths", "a numbered label", "a label of another name"],
+)
+def test_a_header_may_have_numbers_for_names(write_file, header):
+    samples = Tensors(write_file("t.csv", f"{header}\n4.9,3.0,setosa\n6.2,2.9,setosa\n")).read()
+    assert samples.inputs[0].tolist() == [[np.float32(4.9), 3.0], [np.float32(6.2), np.float32(2.9)]]
+
+
 def test_numbers_of_samples_that_do_not_agree_are_told_by_name(npz, write_file):
     table = write_file("t.csv", "age\n1\n2\n")
     with pytest.raises(UserError, match=r"do not agree: image of .* has 6, age of .* has 2, label of .* has 6"):
