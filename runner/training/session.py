@@ -178,12 +178,12 @@ def open_session(
         console.warn(provenance.since_last_executed(difference))
     signature_of(parts.splits, parts.task).note(run.signature_file)
     tracking = config.tracking
-    board = TensorBoard(run.tensorboard, console.warn, lock.glance) if tracking.tensorboard else None
-    tracker = Tracker(console, MetricsCsv(run.metrics_file), board)
+    board = TensorBoard(run.tensorboard, console.warn, lock.glance)
+    tracker = Tracker(console, MetricsCsv(run.metrics_file), board, tracking.tensorboard)
     pictures = Pictures(tracking.images, tracking.histograms_every, tracking.graph)
     if is_divided:
         pictures = replace(pictures, histograms_every=None, graph=False, masks=False)
-        if board is not None:
+        if tracking.tensorboard:
             console.note("board    no graph, histograms or masks in TensorBoard: no process has whole weights")
     status.epochs = plan.epochs
     status.monitor, status.direction = plan.monitor.metric, direction_of(plan.monitor.higher)

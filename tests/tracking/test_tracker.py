@@ -23,8 +23,8 @@ def new_tracker(tmp_path, stream):
     made = []
 
     def new(tensorboard=True):
-        board = TensorBoard(tmp_path / "tensorboard") if tensorboard else None
-        made.append(Tracker(Console(stream, fancy=False), MetricsCsv(tmp_path / "metrics.csv"), board))
+        board, rows = TensorBoard(tmp_path / "tensorboard"), MetricsCsv(tmp_path / "metrics.csv")
+        made.append(Tracker(Console(stream, fancy=False), rows, board, tensorboard))
         return made[-1]
 
     yield new
@@ -66,6 +66,27 @@ def test_tensorboard_can_be_switched_off(new_tracker, tmp_path):
     assert tracker.position() == {"rows": 1, "events": {}}
     tracker.rewind(tracker.position())
     assert (tmp_path / "metrics.csv").read_text() == "epoch\n1\n"
+
+
+def test_curves_from_before_tensorboard_was_switched_off_are_there_when_it_is_on_again(new_tracker, tmp_path):
+    write(new_tracker(), 1)
+    without = new_tracker(tensorboard=False)
+    write(without, 2)
+    again = new_tracker()
+    again.rewind(without.position())
+    write(again, 3)
+    points = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    assert [point.step for point in points] == [1, 3]
+
+
+def test_curves_go_back_to_the_checkpoint_even_while_tensorboard_is_off(new_tracker, tmp_path):
+    crashed = new_tracker()
+    write(crashed, 1)
+    checkpoint = crashed.position()
+    write(crashed, 2)
+    new_tracker(tensorboard=False).rewind(checkpoint)
+    points = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    assert [point.step for point in points] == [1]
 
 
 def test_lost_rows_are_told(new_tracker, stream):

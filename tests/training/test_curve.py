@@ -53,7 +53,7 @@ def clock() -> Clock:
 @pytest.fixture
 def tracker(tmp_path: Path, lock: RunLock) -> Iterator[Tracker]:
     board = TensorBoard(tmp_path / "board", check=lock.glance)
-    tracker = Tracker(Console(io.StringIO()), MetricsCsv(tmp_path / "metrics.csv"), board)
+    tracker = Tracker(Console(io.StringIO()), MetricsCsv(tmp_path / "metrics.csv"), board, is_board_on=True)
     yield tracker
     tracker.close()
 
