@@ -15,6 +15,7 @@ from torch import Tensor
 from runner.data.loader import Batch
 from runner.training.buffers import copied_buffers, restore_buffers
 from runner.training.gradient import Micro
+from runner.training.moment import Moment
 from runner.training.parts import Parts
 from runner.training.progress import Plan, Progress
 from runner.training.records import Records
@@ -49,10 +50,12 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
                 recorder.save(progress, scores)
 
         results = {"train": scores.compute() | parts.penalty_values()}
+        before_validation = Moment(parts.evaluated, all_gpus=parts.group is None)
         if parts.splits.val is not None:
             results["val"] = evaluate(parts, parts.splits.val.epoch(0), stop)
         if stop.requested:
-            return recorder.save(progress, scores, planned=False)  # trained; its validation is done again
+            before_validation.go_back()  # it is done again
+            return recorder.save(progress, scores, planned=False)
         scores = parts.new_scores(training=True)
         is_best = progress.end_epoch(results, plan.monitor)
         recorder.end_epoch(progress, is_best)
