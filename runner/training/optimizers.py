@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from runner.build import build_a
 from runner.errors import UserError
@@ -30,6 +30,9 @@ _CAPTURABLE = (
     "torch.optim.RMSprop",
 )
 """Optimizers that can be told to leave nothing to Python that a CUDA graph would not repeat."""
+
+_WAYS = ("fused", "foreach", "capturable")
+"""Settings of how an optimizer computes, not of what."""
 
 _NORMS = (
     nn.modules.batchnorm._NormBase,  # batch and instance norms
@@ -97,6 +100,25 @@ def is_capturable(optimizer: torch.optim.Optimizer) -> bool:
     """Whether its update can be part of a CUDA graph that reads the learning rates from tensors."""
     is_sgd = type(optimizer) is torch.optim.SGD
     return all(group.get("capturable") or (is_sgd and group["fused"]) for group in optimizer.param_groups)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Have an optimizer go on from a saved state, on its own device and in the ways of computing that suit it.
+
+    What it keeps for a weight stays of the type that it was saved in. torch gives it that of the weight: a count would
+    become a fraction, and a sum in float64 would be rounded.
+    """
+    own = [{way: group[way] for way in _WAYS if way in group} for group in optimizer.param_groups]
+    groups = [saved | ways for saved, ways in zip(state["param_groups"], own, strict=True)]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+    numbers = [number for group in groups for number in group["params"]]
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for number, weight in zip(numbers, weights, strict=True):
+        kept = optimizer.state.get(weight, {})
+        for name, saved in state["state"].get(number, {}).items():
+            loaded = kept.get(name)
+            if isinstance(saved, Tensor) and isinstance(loaded, Tensor) and loaded.dtype != saved.dtype:
+                kept[name] = saved.to(loaded.device)
 
 
 def _by_rate(groups: list[Any], factors: Mapping[nn.Parameter, float], lr: float | None) -> list[dict[str, Any]]:

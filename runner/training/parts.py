@@ -20,15 +20,13 @@ from runner.training.descent import Descent
 from runner.training.devices import Device
 from runner.training.divisors import Divisor, divisor_of
 from runner.training.gradient import Compiled, EagerGradient, Gradient, Micro, Outputs, of_window
-from runner.training.optimizers import is_capturable
+from runner.training.optimizers import is_capturable, load_optimizer
 from runner.training.penalties import Penalties
 from runner.training.ring import Lent
 from runner.training.schedules import Plateau, of_update
 from runner.training.scores import Scores, Weight
 from runner.training.tasks import Task
 from runner.training.team import Team
-
-_WAYS = ("fused", "foreach", "capturable")
 
 
 @dataclass(slots=True)
@@ -222,15 +220,9 @@ class Parts:
         """Go on from what ``state_dict`` gave."""
         state = self._own(state)
         self._take_weights(state)
-        self.optimizer.load_state_dict(_carried_out_as(self.optimizer, state["optimizer"]))
+        load_optimizer(self.optimizer, state["optimizer"])
         if self.scaler and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-
-
-def _carried_out_as(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> dict[str, Any]:
-    """A saved state, with the optimizer's own ways of computing: what they can be is a matter of the device."""
-    own = [{way: group[way] for way in _WAYS if way in group} for group in optimizer.param_groups]
-    return {**state, "param_groups": [saved | ways for saved, ways in zip(state["param_groups"], own, strict=True)]}
 
 
 def _of_task(

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from comparing import NewRun, assert_identical, before, execute, execute_to_the_end, result
+from comparing import NewRun, assert_identical, before, execute, execute_to_the_end, result, stop_at
 
 from runner.training.scores import Scores
 
@@ -43,4 +43,51 @@ def test_a_model_that_draws_and_counts_in_evaluation_does_not_notice_a_stop_in_a
     monkeypatch.setattr(Scores, "add", Scores.add)
     before(Scores, "add", lambda: os.kill(os.getpid(), signal.SIGTERM), number=7 + 2)  # the second batch of validation
     assert execute_to_the_end(stopped) == [75, 0]
+    assert_identical(result(stopped), result(alone))
+
+
+DOUBLE = """
+import torch
+from torch import nn
+
+class Double(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(64, 10).double())
+
+    def forward(self, images):
+        return super().forward(images.double()).float()
+
+class Counting(torch.optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for weight in (weight for group in self.param_groups for weight in group["params"]):
+            kept = self.state[weight]
+            count = kept.setdefault("count", torch.zeros((), dtype=torch.int64)).add_(1)
+            squares = kept.setdefault("squares", torch.zeros_like(weight, dtype=torch.float64))
+            squares += weight.grad.double() ** 2
+            weight -= self.param_groups[0]["lr"] * weight.grad / (squares / count).sqrt().clamp(min=1e-6)
+"""
+OWN_OPTIMIZER = "_target_: double_net.Counting\nlr: 0.01\n"
+
+
+@pytest.mark.parametrize(
+    "chosen", [["optimizer=counting"], ["model=double", "optimizer=nadam"]], ids=["one's own", "NAdam, for float64"]
+)
+def test_what_an_optimizer_keeps_in_another_type_than_the_weights_goes_on_exactly(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chosen: list[str]
+) -> None:
+    (tmp_path / "double_net.py").write_text(DOUBLE)
+    options = {"model/double": "_target_: double_net.Double\n", "optimizer/counting": OWN_OPTIMIZER}
+    for name, content in options.items():
+        file = tmp_path / "conf" / f"{name}.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    alone, stopped = (new_run(*SMALL, *chosen) for _ in range(2))
+    assert execute(alone).exit_code == 0
+    stop_at(monkeypatch, 3, 9)
+    assert execute_to_the_end(stopped) == [75, 75, 0]
     assert_identical(result(stopped), result(alone))
