@@ -73,20 +73,19 @@ class Recorder:
         for line in damaged:
             self.tracker.console.warn(line)
         self.run.remove_leftovers()
-        if saved is None:
-            self.saver.store.forget_after(0)
-            self.tracker.rewind(None)
-            return
-        progress = Progress(**saved["progress"])
+        progress = Progress() if saved is None else Progress(**saved["progress"])
         self.saver.store.forget_after(progress.step, [step for _, step in progress.ranking])
-        self.tracker.rewind(saved["tracker"])
-        self.tracker.console.note(f"resume   after step {progress.step:,}, in epoch {progress.epoch + 1}")
+        self.tracker.rewind(None if saved is None else saved["tracker"])
+        if saved is not None:
+            self.tracker.console.note(f"resume   after step {progress.step:,}, in epoch {progress.epoch + 1}")
         self.note_place(progress)
+        self._write_status()
 
     def note_place(self, progress: Progress) -> None:
         """Put into the status where training stands: on resuming, it may be ahead of the checkpoint, or lost."""
         self.status.epoch, self.status.step = progress.epoch, progress.step
         self.status.best, self.status.best_epoch = progress.best, progress.best_epoch or None
+        self.status.metrics = flatten(progress.results)
 
     def start_epoch(self, progress: Progress) -> None:
         self._epoch_started = time.monotonic() - (self._seconds_before if progress.batch else 0.0)
@@ -112,15 +111,13 @@ class Recorder:
         seconds = time.monotonic() - self._epoch_started
         lr = self.parts.optimizer.param_groups[0]["lr"]
         self.append_row(progress, progress.results, lr, seconds)
-        flat = flatten(progress.results)
-        self.tracker.scalars(flat, progress.step)
+        self.tracker.scalars(flatten(progress.results), progress.step)
         if self.tracker.tensorboard is not None:
             self.pictures.end_epoch(self.tracker.tensorboard, self.parts, progress)
         names = ("loss", self.parts.task.monitor, self.plan.monitor.metric.partition("/")[2])
         shown = {split: {k: v for k, v in figures.items() if k in names} for split, figures in progress.results.items()}
         self.tracker.console.end_epoch(EpochRow(progress.epoch, self.plan.epochs, shown, seconds, is_best))
         self.note_place(progress)
-        self.status.metrics = flat
         self._write_status()
 
     def append_row(self, progress: Progress, results: Results, lr: float | None, seconds: float | None) -> None:

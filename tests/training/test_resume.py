@@ -4,10 +4,13 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
-from comparing import NewRun, assert_identical, execute, execute_to_the_end, result, stop_at
+from comparing import NewRun, assert_identical, before, execute, execute_to_the_end, result, stop_at
 
 from runner.config.amend import amend
+from runner.runs.status import Status
+from runner.training import execute as execution
 from runner.training.coming import Coming
+from runner.training.recorder import Recorder
 
 SMALL = ("epochs=3", "data.batch_size=200", "model.hidden=[16]", "tracking.log_every=2", "tracking.graph=false")
 """Seven steps an epoch on the digits."""
@@ -90,3 +93,32 @@ def test_a_run_that_is_given_more_epochs_is_the_run_that_had_them_from_the_start
     one, other = (result(run)["checkpoints"]["last.pt"] for run in (longer, planned))
     for part in ("model", "optimizer", "progress"):
         assert_identical(one[part], other[part], part)
+
+
+class Death(BaseException):
+    """Ends an execution without letting it save."""
+
+
+def die(*args: object, **kwargs: object) -> None:
+    raise Death
+
+
+@pytest.mark.parametrize("epochs_saved", [0, 1])
+def test_a_run_that_goes_back_says_at_once_where_it_stands(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch, epochs_saved: int
+) -> None:
+    run, shorter = new_run(*SMALL), new_run(*SMALL, "epochs=1", "training.test=false")
+    assert execute(shorter).exit_code == 0
+    with monkeypatch.context() as killed:
+        killed.setattr(Recorder, "save", Recorder.save)
+        before(Recorder, "save", die, number=epochs_saved + 1)
+        with pytest.raises(Death):
+            execute(run)
+    assert Status.read(run.status_file).epoch == epochs_saved + 1, "not yet in a checkpoint"
+    monkeypatch.setattr(execution, "train", die)
+    with pytest.raises(Death):
+        execute(run)
+    status = Status.read(run.status_file)
+    alone = Status.read(shorter.status_file) if epochs_saved else Status()
+    for name in ("epoch", "step", "best", "best_epoch", "metrics"):
+        assert getattr(status, name) == getattr(alone, name), name
