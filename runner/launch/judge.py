@@ -9,6 +9,8 @@ from runner.config.sections.launching import OptunaSweeper
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
+_HOPELESS_AFTER = "hopeless_after"
+
 
 @dataclass(slots=True)
 class StudyJudge:
@@ -28,16 +30,22 @@ class StudyJudge:
     _trial: "Trial | None" = field(default=None, repr=False)
 
     def is_hopeless(self, epoch: int, epochs: int, value: float) -> bool:
-        """Whether the trial is to end; ``epoch`` is counted from 1, and told once."""
+        """Whether the trial is to end; ``epoch`` is counted from 1.
+
+        Of an epoch the study is told once, and whoever asks again gets the answer of then: the trial may have gone on
+        since, and some pruners remember whom they have asked.
+        """
         from runner.launch.study import reported
 
         if self._trial is None:
             self._trial = reported(self.journal, self.number, self.settings, epochs)
-        if epoch not in self._told():
+        known = self._trial.study.get_trials(deepcopy=False)[self.number]
+        told = known.intermediate_values
+        if epoch not in told:
             self._trial.report(value, epoch)
-        return bool(self._trial.should_prune())
-
-    def _told(self) -> set[int]:
-        """The epochs that were reported, before an interruption too."""
-        assert self._trial is not None
-        return set(self._trial.study.get_trials(deepcopy=False)[self.number].intermediate_values)
+        elif epoch < max(told) or _HOPELESS_AFTER in known.user_attrs:  # before an interruption
+            return bool(epoch == known.user_attrs.get(_HOPELESS_AFTER))
+        is_hopeless = bool(self._trial.should_prune())
+        if is_hopeless:
+            self._trial.set_user_attr(_HOPELESS_AFTER, epoch)
+        return is_hopeless

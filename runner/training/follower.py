@@ -43,7 +43,7 @@ class Follower:
         self._due.restart()
 
     def is_hopeless(self, progress: Progress) -> bool:
-        if self.plan.fulfilled(progress):
+        if progress.batch or not progress.epoch:
             return False
         assert self.parts.group is not None
         return self.parts.group.of(0, False)

@@ -28,11 +28,11 @@ Prepared = tuple[tuple[Tensor, ...], Tensor]
 
 
 def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder: Records, stop: Stop) -> None:
-    """Train from wherever ``progress`` stands until the plan is fulfilled or a stop is requested.
+    """Train from wherever ``progress`` stands until the plan is fulfilled, it is hopeless, or a stop is requested.
 
     ``scores`` are those of the running epoch. A checkpoint is saved as the plan says, and whenever the loop is left.
     """
-    while not plan.fulfilled(progress):
+    while not plan.fulfilled(progress) and not recorder.is_hopeless(progress):
         parts.begin_training()
         recorder.start_epoch(progress)
         batches = parts.splits.train.epoch(progress.epoch, start=progress.batch)
@@ -61,8 +61,6 @@ def train(parts: Parts, plan: Plan, progress: Progress, scores: Scores, recorder
         recorder.end_epoch(progress, is_best)
         if plan.save_after_epoch(progress):
             recorder.save(progress, scores)
-        if recorder.is_hopeless(progress):
-            return
 
 
 def train_step(parts: Parts, window: list[Batch], progress: Progress, scores: Scores) -> Tensor | None:

@@ -53,7 +53,10 @@ class Records(Protocol):
         """
 
     def is_hopeless(self, progress: Progress) -> bool:
-        """Whether the run is to end although there is something left to train."""
+        """Whether the run is to end although there is something left to train.
+
+        Asked before each epoch, on resuming too: whoever was interrupted has perhaps not been told of the one before.
+        """
 
 
 def of_processes(parts: Parts, scores: Scores) -> list[dict[str, Any]]:

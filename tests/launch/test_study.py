@@ -193,3 +193,23 @@ def test_an_epoch_that_is_trained_again_after_an_interruption_is_reported_once(o
         judge = StudyJudge(tmp_path / "study.journal", number, "val/accuracy", settings(pruner="median"))
         judge.is_hopeless(1, 5, told)
     assert open_study().trial(number).intermediate_values == {1: 0.5}
+
+
+@pytest.mark.parametrize("pruner", ["median", "asha"])
+def test_whoever_asks_again_after_an_interruption_gets_the_answer_of_before(
+    open_study, tmp_path: Path, pruner: str
+) -> None:
+    chosen = settings(pruner=pruner, startup_trials=1, prune_after=3)
+    study = open_study(pruner=pruner, startup_trials=1)
+
+    def ask_twice(number: int, epoch: int, value: float) -> list[bool]:
+        judges = (StudyJudge(tmp_path / "study.journal", number, "val/accuracy", chosen) for _ in range(2))
+        return [judge.is_hopeless(epoch, 5, value) for judge in judges]
+
+    for _ in range(3):
+        number = study.ask().number
+        assert [ask_twice(number, epoch, 0.9) for epoch in (1, 2, 3)] == [[False, False]] * 3
+        study.tell(number, [0.9])
+    number = study.ask().number
+    assert [ask_twice(number, epoch, 0.2) for epoch in (1, 2, 3)] == [[False, False], [False, False], [True, True]]
+    assert ask_twice(number, 2, 0.2) == [False, False], "taken up from a checkpoint before"

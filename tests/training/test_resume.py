@@ -1,5 +1,6 @@
 """An interruption is not an event: a run stopped anywhere and taken up again equals the run that was left alone."""
 
+import contextlib
 from itertools import cycle
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import pytest
 from comparing import NewRun, assert_identical, before, execute, execute_to_the_end, result, stop_at
 
 from runner.config.amend import amend
+from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
 from runner.training import execute as execution
 from runner.training.coming import Coming
 from runner.training.recorder import Recorder
+from runner.training.signals import StopRequest
+from runner.trust import Trust
 
 SMALL = ("epochs=3", "data.batch_size=200", "model.hidden=[16]", "tracking.log_every=2", "tracking.graph=false")
 """Seven steps an epoch on the digits."""
@@ -122,3 +126,37 @@ def test_a_run_that_goes_back_says_at_once_where_it_stands(
     alone = Status.read(shorter.status_file) if epochs_saved else Status()
     for name in ("epoch", "step", "best", "best_epoch", "metrics"):
         assert getattr(status, name) == getattr(alone, name), name
+
+
+class Judge:
+    """Finds a run hopeless after its second epoch, and is interrupted when it is asked of one."""
+
+    metric = "monitor"
+
+    def __init__(self, interrupted_at: int | None = None) -> None:
+        self.interrupted_at = interrupted_at
+        self.asked: list[int] = []
+
+    def is_hopeless(self, epoch: int, epochs: int, value: float) -> bool:
+        self.asked.append(epoch)
+        if epoch == self.interrupted_at:
+            raise Death
+        return epoch == 2
+
+
+def test_a_run_that_was_killed_before_it_was_judged_is_judged_when_it_goes_on(new_run: NewRun) -> None:
+    alone, killed = new_run(*SMALL), new_run(*SMALL)
+
+    def judged(run: RunDirectory, judge: Judge) -> list[int]:
+        def carry_out(one: execution.Execution) -> int:
+            one.judge = judge
+            return execution.train_here(one)
+
+        with contextlib.suppress(Death):
+            execution.execute(run, Trust((), everything=True), StopRequest(), carry_out=carry_out)
+        return judge.asked
+
+    assert judged(alone, Judge()) == [1, 2]
+    assert [judged(killed, Judge(interrupted_at)) for interrupted_at in (1, 2, None)] == [[1], [1, 2], [2]]
+    assert Status.read(alone.status_file).state == "pruned"
+    assert_identical(result(killed), result(alone))
