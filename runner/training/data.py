@@ -13,7 +13,7 @@ from runner.data.augment import Augmentation
 from runner.data.cache import keep
 from runner.data.cutmix import blending
 from runner.data.disk_cache import DiskCache, Note, default_root
-from runner.data.fingerprint import of_arrays
+from runner.data.fingerprint import of_arrays, of_contents, of_values
 from runner.data.listed import sample_weights, subset_of
 from runner.data.loader import Batches, Change, TensorStore
 from runner.data.prepare import Prepare
@@ -50,7 +50,7 @@ class Splits:
     columns: tuple[tuple[str, ...], ...]
     """As of ``Samples``."""
     fingerprint: str
-    """Hex digest that changes when the data changes."""
+    """Hex digest that changes when the data changes, or a file that says which of them are trained on, or how often."""
     shapes: tuple[tuple[int, ...], ...]
     """Of each input of a sample, as the model gets it."""
     as_evaluated: tuple[Change, ...]
@@ -143,7 +143,7 @@ def load_data(
         class_names=samples.class_names,
         mask_values=samples.mask_values,
         columns=samples.columns,
-        fingerprint=fingerprint,
+        fingerprint=_with_lists(fingerprint, config),
         shapes=shapes,
         as_evaluated=eval_changes.where_made,
         kept=kept,
@@ -196,6 +196,13 @@ def _divided(config: Data, samples: Samples) -> Split:
     if config.subset is None:
         return parts
     return parts._replace(train=subset_of(parts.train, config.subset, len(samples)))
+
+
+def _with_lists(fingerprint: str, config: Data) -> str:
+    """The fingerprint of the data, and of the files of numbers that are read beside them, if there are any."""
+    used = (config.subset, config.sample_weights if config.order == "weighted" else None)
+    files = [Path(given) for given in used if isinstance(given, str)]
+    return of_values(data=fingerprint, lists=of_contents(files)) if files else fingerprint
 
 
 class Changes(NamedTuple):

@@ -70,6 +70,23 @@ def test_changed_data_are_told(stopped: Path) -> None:
     ]
 
 
+def train_listed_and_stop() -> int:
+    after_step(2, send(signal.SIGTERM))
+    return train("data.subset=numbers.txt", "data.order=weighted", "data.sample_weights=weights.txt")
+
+
+@pytest.mark.parametrize("changed", [[], ["numbers.txt"], ["weights.txt"]], ids=" ".join)
+def test_changed_files_of_numbers_are_told_as_changed_data(home: Path, changed: list[str]) -> None:
+    (home / "numbers.txt").write_text("\n".join(map(str, range(1200))))
+    (home / "weights.txt").write_text("\n".join(str(1 + number % 5) for number in range(1797)))
+    assert done(home, train_listed_and_stop)[0] == 75
+    for name in changed:
+        (home / name).write_text((home / name).read_text().replace("1\n2", "2\n1", 1))
+    assert resumed(home) == [
+        "warning: since the run was last executed: the data has changed: its fingerprint is another" for _ in changed
+    ]
+
+
 def test_an_evaluation_with_the_data_of_the_training_warns_of_nothing(stopped: Path) -> None:
     code, text = done(stopped, command, "eval", "run", "--checkpoint", "last")
     assert code == 0, text
