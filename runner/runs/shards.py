@@ -89,14 +89,21 @@ def whole_tensors(folder: Path, files: Mapping[str, str]) -> dict[str, Tensor]:
     Raises:
         DamagedShardsError: As ``read_shards``.
     """
-    described = _Reader(folder, files).read_metadata().state_dict_metadata
     tensors = {
-        name: torch.empty(one.size, dtype=one.properties.dtype)
-        for name, one in described.items()
-        if isinstance(one, TensorStorageMetadata)
+        name: torch.empty(one.size, dtype=one.properties.dtype) for name, one in described(folder, files).items()
     }
     read_shards(folder, tensors, files)
     return tensors
+
+
+def described(folder: Path, files: Mapping[str, str]) -> dict[str, TensorStorageMetadata]:
+    """Size and type of every tensor in a folder, by name.
+
+    Raises:
+        DamagedShardsError: As ``read_shards``.
+    """
+    found = _Reader(folder, files).read_metadata().state_dict_metadata
+    return {name: one for name, one in found.items() if isinstance(one, TensorStorageMetadata)}
 
 
 def located(state: dict[str, Any], parent: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from runner.parallel.batch_norm import synchronise
 from runner.parallel.group import Group
 from runner.parallel.pieces import divided_like, is_divided, local
 from runner.runs.checkpoints import SHARDS
-from runner.runs.shards import digests, leaves, own_files, publish, put, read_shards, write_shards
+from runner.runs.shards import described, digests, leaves, own_files, publish, put, read_shards, write_shards
 from runner.training.averaging import MovingAverage
 from runner.training.gradient import EagerGradient, Gradient
 from runner.training.team import AveragedGradient, N, Team
@@ -103,12 +103,15 @@ class Shards(Team):
                     put(state, path, divided_like(target, value))
             return state
         record, pieces = saved["shards"], {}
+        folder, files = Path(record["folder"]), record["files"]
+        described_as = described(folder, files)
         for name, path in record["paths"].items():
             target = _target(path, current, weights)
             if target is not None:
-                pieces[name] = target if path[0] != "optimizer" else torch.empty_like(target)
+                dtype = described_as[name].properties.dtype
+                pieces[name] = target if path[0] != "optimizer" else torch.empty_like(target, dtype=dtype)
                 put(state, path, pieces[name])
-        read_shards(Path(record["folder"]), pieces, record["files"], self.group.small)
+        read_shards(folder, pieces, files, self.group.small)
         return state
 
     def _require_finite(self, weights: Mapping[str, Tensor], step: int) -> None:

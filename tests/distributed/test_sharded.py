@@ -128,6 +128,36 @@ def test_a_run_that_was_stopped_and_killed_ends_like_the_one_left_alone(
     assert alone["left"] == []
 
 
+SUMS_IN_FLOAT64 = """
+import torch
+
+class Sums(torch.optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for weight in (weight for group in self.param_groups for weight in group["params"]):
+            sums = self.state[weight].setdefault("sums", torch.zeros_like(weight, dtype=torch.float64))
+            sums += weight.grad.double() ** 2
+            weight -= self.param_groups[0]["lr"] * weight.grad / sums.sqrt().clamp(min=1e-6)
+"""
+
+
+def test_pieces_that_an_optimizer_keeps_in_another_type_than_the_weights_go_on_exactly(
+    new_run: NewRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sums.py").write_text(SUMS_IN_FLOAT64)
+    (tmp_path / "conf" / "optimizer").mkdir(parents=True)
+    (tmp_path / "conf" / "optimizer" / "sums.yaml").write_text("_target_: sums.Sums\nlr: 0.01\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    left_alone, stopped = (new_run(*FSDP, "optimizer=sums") for _ in range(2))
+    execute(left_alone, 2)
+    assert done(tmp_path, 2, resume_and, str(stopped.path), 3, signal.SIGTERM, [0])[0] == [75, 75]
+    execute(stopped, 2)
+    assert_identical(outcome(stopped), outcome(left_alone))
+
+
 def test_any_number_of_processes_goes_on_with_what_another_number_has_saved(new_run: NewRun, tmp_path: Path) -> None:
     typed = (*PLAIN, "optimizer=sgd", "optimizer.lr=0.05", "optimizer.momentum=0.9", "epochs=4", "regularization=[ema]")
     whole, run = new_run(*typed), new_run(*typed, "device=fsdp")
