@@ -1,6 +1,7 @@
 """The optimizer of a run, and which weights are held small."""
 
 from collections.abc import Mapping
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -62,8 +63,8 @@ def make_optimizer(
         for_graph: Whether its update is to be part of a CUDA graph, if it can.
 
     Raises:
-        UserError: If there is nothing to train, the node is none of an optimizer, or there are factors and it gives no
-            ``lr``.
+        UserError: If there is nothing to train, the node is none of an optimizer that can be used, or there are factors
+            and it gives no ``lr``.
     """
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     if not weights:
@@ -91,6 +92,12 @@ def make_optimizer(
     optimizer = build_a(
         torch.optim.Optimizer, node, groups, key="optimizer", expected="an optimizer: a torch.optim.Optimizer"
     )
+    if any(one.default is Parameter.empty for one in signature(optimizer.step).parameters.values()):
+        raise UserError(
+            f"optimizer: {node['_target_']} computes the loss again within a step, by a closure that it is given",
+            expected="an optimizer whose step takes nothing: the gradient is there when it is called",
+            fix="optimizer=adamw",
+        )
     # It would say that capturable costs time outside a graph, where a few updates are.
     optimizer._warned_capturable_if_run_uncaptured = True
     return optimizer

@@ -212,3 +212,8 @@ def test_weight_decay_of_sgd_without_norms_and_biases_is_that_by_hand(parts_of: 
         assert then.grad is not None
         decay = 0.0 if name.endswith("bias") else 0.5
         torch.testing.assert_close(now, then - 0.1 * (then.grad + decay * then))
+
+
+def test_an_optimizer_that_needs_a_closure_is_refused_before_it_is_called() -> None:
+    with pytest.raises(UserError, match=r"optimizer: torch\.optim\.LBFGS computes the loss again within a step"):
+        make_optimizer({"_target_": "torch.optim.LBFGS", "lr": 0.1}, nn.Linear(2, 1), torch.device("cpu"))
