@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from runner.config.leaves import leaves
 from runner.errors import UserError
 from runner.runs.background import BackgroundSaver
 from runner.runs.directory import RunDirectory
+from runner.runs.loadable import require_loadable
 from runner.runs.lock import RunLock
 from runner.runs.status import Status
 from runner.runs.store import Planned
@@ -151,7 +151,12 @@ class Recorder:
         }
         epoch = None if progress.batch else progress.epoch
         ranking = tuple(step for _, step in progress.ranking)
-        vet = partial(require_finite, [name for name, _ in self.parts.model.named_parameters()])
+        weights = [name for name, _ in self.parts.model.named_parameters()]
+
+        def vet(state: dict[str, Any]) -> None:
+            require_loadable(state)
+            require_finite(weights, state)
+
         self.saver.save(state, Planned(progress.step, epoch, ranking) if planned else None, vet)
         now = self._due.restart()
         self.status.epoch, self.status.step = progress.epoch, progress.step

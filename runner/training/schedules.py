@@ -20,7 +20,7 @@ def of_update(schedule: Callable[[float, float], float], step: int, steps_per_ep
         return 1.0  # asked for in every update, so worth a microsecond
     begin = step / steps_per_epoch
     end = math.nextafter((step + 1) / steps_per_epoch, begin)  # not yet in the next epoch, for those that count epochs
-    return max(schedule(begin, epochs), schedule(end, epochs))
+    return float(max(schedule(begin, epochs), schedule(end, epochs)))  # NumPy's numbers no checkpoint gives back
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,3 +91,56 @@ def test_what_an_optimizer_keeps_in_another_type_than_the_weights_goes_on_exactl
     stop_at(monkeypatch, 3, 9)
     assert execute_to_the_end(stopped) == [75, 75, 0]
     assert_identical(result(stopped), result(alone))
+
+
+SCHEDULE = """
+import numpy as np
+
+class Wave:
+    def __call__(self, epoch, epochs):
+        return np.cos(epoch / epochs)
+"""
+
+
+def test_a_schedule_that_computes_with_numpy_goes_on_exactly(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "wave_schedule.py").write_text(SCHEDULE)
+    (tmp_path / "conf" / "scheduler").mkdir(parents=True)
+    (tmp_path / "conf" / "scheduler" / "wave.yaml").write_text("_target_: wave_schedule.Wave\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    alone, stopped = (new_run(*SMALL, "scheduler=wave") for _ in range(2))
+    assert execute(alone).exit_code == 0
+    stop_at(monkeypatch, 3)
+    assert execute_to_the_end(stopped) == [75, 0]
+    assert_identical(result(stopped), result(alone))
+
+
+COLLECTING = """
+import numpy as np
+from torch import nn
+
+class Collecting(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(64, 10))
+
+    def get_extra_state(self):
+        return {"seen": np.zeros(3)}
+
+    def set_extra_state(self, state):
+        pass
+"""
+
+
+def test_a_state_that_could_not_be_loaded_ends_the_run_at_its_first_save_and_is_named(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "collecting_net.py").write_text(COLLECTING)
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "collecting.yaml").write_text("_target_: collecting_net.Collecting\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = new_run(*SMALL, "model=collecting", "epochs=100")
+    outcome = execute(run)
+    assert (outcome.exit_code, outcome.status.epoch) == (1, 2), "the second save tells of the first"
+    assert "model._extra_state.seen is a numpy.ndarray" in str(outcome.status.error)
+    assert list(run.checkpoints.iterdir()) == []
