@@ -83,6 +83,15 @@ def read_image(path: Path, channels: int) -> Array:
     return with_channels(read_pixels(path), channels)
 
 
+def from_pillow(image: Image.Image) -> Array:
+    """An image that is open already as (C, H, W), as its file would be read.
+
+    Raises:
+        ValueError: If it has other values than images can have.
+    """
+    return with_channels(_as_supported(np.asarray(resolved(image))), CHANNELS.get(image.mode, 3))
+
+
 def probe(path: Path) -> tuple[int, Size]:
     """Channels and (height, width) from the header alone, as reading gives them.
 

@@ -41,6 +41,11 @@ def test_a_dataset_is_wrapped():
     assert source.read().class_names == ("cat", "dog")
 
 
+def test_the_first_sample_says_how_many_features_and_values_there_are():
+    facts = as_source(Listed([(torch.zeros(3, 4, 5), torch.zeros(7), torch.zeros(2))])).facts()
+    assert (facts.num_features, facts.num_values) == (7, 2)
+
+
 def test_what_is_neither_is_refused():
     with pytest.raises(UserError, match=r"data.source: int is nothing that samples can be read from"):
         as_source(5)
@@ -67,8 +72,54 @@ def test_colour_pil_images_get_their_channels_first():
     assert (images[0] == pixels.transpose(2, 0, 1)).all()
 
 
+def test_pil_images_are_read_as_their_files_would_be(tmp_path):
+    deep = np.array([[0, 300], [3000, 65535]])
+    images = [
+        Image.fromarray(deep.astype(np.uint16)),
+        Image.fromarray(deep.astype(np.int32)),  # mode I
+        Image.fromarray(deep.astype(">u2")),  # mode I;16B
+    ]
+    for image in images:
+        (read,) = from_dataset(Listed([(image, 0)])).inputs
+        assert (read.dtype, read.tolist()) == (np.uint16, [[deep.tolist()]])
+    (read,) = from_dataset(Listed([(Image.fromarray(np.float32([[0.25, 0.5]])), 0)])).inputs
+    assert read.tolist() == [[[[0.25, 0.5]]]]
+
+
 def test_floating_point_becomes_float32():
     assert from_dataset(Listed([(torch.zeros(1, 2, 2, dtype=torch.float64), 0)])).inputs[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("value", [torch.ones(3, requires_grad=True), torch.ones(3, dtype=torch.bfloat16)])
+def test_tensors_of_any_type_and_history_are_taken(value):
+    assert from_dataset(Listed([(value, 0)])).inputs[0].tolist() == [[1, 1, 1]]
+
+
+def test_two_axes_are_a_signal_where_images_have_no_size_and_a_grey_image_where_they_have_one():
+    dataset = Listed([(torch.tensor([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]), 0)])
+    assert from_dataset(dataset).inputs[0].tolist() == [[[0, 1, 2], [3, 4, 5]]]
+    assert from_dataset(dataset, image_size=(2, 3)).inputs[0].tolist() == [[[[0, 1, 2], [3, 4, 5]]]]
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "reason"),
+    [
+        (torch.zeros(8, 6, 3), 0, r"shape \(8, 6, 3\) has its channels at the end.*\(channels, height, width\)"),
+        (torch.zeros(3, 8, 6, dtype=torch.int64), 0, "is int64, where images are uint8, or floats of 0 to 1"),
+        (torch.tensor([1.0, float("nan")]), 0, "a number of the input is not finite"),
+        ("one.png", 0, "the input is 'one.png', where numbers are expected"),
+        (torch.zeros(2), "cat", "the target is 'cat', where numbers are expected"),
+        (torch.zeros(2), None, "the target is NoneType, where numbers are expected"),
+        (torch.zeros(2), float("inf"), "a number of the target is not finite"),
+        (torch.zeros(1, 1, 2), torch.tensor([[0, 2 / 255]]), "a mask has the value 0.007843, where classes are whole"),
+        (torch.zeros(1, 4, 4), torch.zeros(4, 2), r"the image is 4 x 4 \(height x width\), its mask 4 x 2"),
+    ],
+)
+def test_what_would_be_misread_is_refused_with_the_sample(value, target, reason):
+    with pytest.raises(UserError, match=rf"^sample 0: .*{reason}"):
+        from_dataset(Listed([(value, target)]), image_size=(4, 4))
+    with pytest.raises(UserError, match=rf"^sample 0: .*{reason}"):
+        as_source(Listed([(value, target)])).facts()
 
 
 def test_several_inputs_stay_several():
@@ -91,16 +142,16 @@ def test_several_inputs_stay_several():
     ],
 )
 def test_targets_are_classes_values_or_masks(target, dtype, shape):
-    targets = from_dataset(Listed([(torch.zeros(1, 2, 2), target)])).targets
+    targets = from_dataset(Listed([(torch.zeros(4), target)])).targets
     assert targets.dtype == dtype
     assert targets.shape == shape
 
 
 def test_images_and_masks_are_resized_where_a_size_is_given():
-    mask = torch.tensor([[0, 9]])
-    samples = from_dataset(Listed([(torch.zeros(1, 1, 2), mask), (torch.zeros(1, 2, 4), mask)]), image_size=(1, 4))
+    small, large = torch.tensor([[0, 9]]), torch.tensor([[0, 0, 9, 9]] * 2)
+    samples = from_dataset(Listed([(torch.zeros(1, 1, 2), small), (torch.zeros(1, 2, 4), large)]), image_size=(1, 4))
     assert samples.inputs[0].shape == (2, 1, 1, 4)
-    assert samples.targets[0].tolist() == [[0, 0, 9, 9]]
+    assert samples.targets.tolist() == [[[0, 0, 9, 9]]] * 2
 
 
 def test_samples_of_different_sizes_are_named():
