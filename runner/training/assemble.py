@@ -26,7 +26,7 @@ from runner.training.parts import Parts
 from runner.training.penalties import Penalties
 from runner.training.progress import Monitor, Plan
 from runner.training.randomness import seed_everything
-from runner.training.targets import refuse_classes_below_0
+from runner.training.targets import refuse_other_classes
 from runner.training.tasks import make_task
 from runner.training.team import Replicas, Team
 
@@ -73,7 +73,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
     loss_fn = build_a(
         nn.Module, _with_tensors(config.loss.node()), key="loss", expected="a loss: a torch.nn.Module"
     ).to(device.device)
-    refuse_classes_below_0(splits.store.targets, loss_fn)
+    refuse_other_classes(splits.store.targets, loss_fn, task.outputs)
     if config.device.deterministic and device.device.type == "cuda":
         loss_fn = in_order(loss_fn, splits.store.targets)
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)

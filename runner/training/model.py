@@ -136,9 +136,9 @@ def _try_out(
     net: nn.Module, choices: Mapping[str, Any], device: Device, few: Batch, prepare: Prepare, task: Task
 ) -> None:
     inputs, targets = prepare(few)
+    task.check_targets(targets)
     net.eval()
     with _explained(choices, inputs), torch.no_grad(), device.autocast():
-        task.check_targets(targets)
         task.check_output(net(*inputs), targets)
 
 

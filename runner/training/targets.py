@@ -1,23 +1,30 @@
 """Whether the targets of all samples are what a loss takes."""
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from runner.errors import UserError
-from runner.losses import OF_CLASSES, WeightedSum
+from runner.losses import OF_CLASSES, DiceLoss, WeightedSum
 from runner.tracking.formatting import counted
 
 
-def refuse_classes_below_0(targets: object, loss_fn: nn.Module) -> None:
-    """Refuse targets below 0 that a loss of classes would take for a class; those that it ignores are welcome.
+def refuse_other_classes(targets: object, loss_fn: nn.Module, num_classes: int) -> None:
+    """Refuse targets that a loss of classes would take for a class that there is not; those it ignores are welcome.
+
+    Of masks, bytes that are not below 0, whoever reads them one by one knows their classes. A Dice loss raises nothing
+    where they are too large: such pixels would belong to no class.
+
+    Args:
+        targets: Of all samples, where they are in memory.
+        loss_fn: The loss.
+        num_classes: Of the task.
 
     Raises:
         UserError: If there are some.
     """
-    if not isinstance(targets, torch.Tensor) or targets.ndim != 1 or targets.is_floating_point():
+    if not isinstance(targets, Tensor) or targets.is_floating_point():
         return
     for loss in loss_fn.losses.values() if isinstance(loss_fn, WeightedSum) else [loss_fn]:
-        if isinstance(loss, OF_CLASSES):
+        if targets.ndim == 1 and isinstance(loss, OF_CLASSES):
             wrong = ((targets < 0) & (targets != loss.ignore_index)).nonzero().flatten()
             if len(wrong):
                 first = int(targets[wrong[0]])
@@ -26,6 +33,20 @@ def refuse_classes_below_0(targets: object, loss_fn: nn.Module) -> None:
                     expected=f"classes numbered from 0, or {loss.ignore_index}, which loss.ignore_index leaves out",
                     fix=f"loss.ignore_index={first}, if such samples are not to count",
                 )
+        if targets.ndim == 3 and isinstance(loss, (*OF_CLASSES, DiceLoss)) and targets.max() >= num_classes:
+            _refuse_values_of_masks(targets, loss.ignore_index, num_classes)
+
+
+def _refuse_values_of_masks(masks: Tensor, ignore_index: int, num_classes: int) -> None:
+    """``masks`` (N, H, W)."""
+    for index, mask in enumerate(masks):
+        wrong = mask[(mask >= num_classes) & (mask != ignore_index)]
+        if len(wrong):
+            raise UserError(
+                f"data.source: the mask of sample {index} has the value {wrong[0]}, which is no class",
+                expected=f"the number of a class for each pixel: 0 to {num_classes - 1}, as data.num_classes says",
+                fix=f"ignore_index={wrong[0]} for the loss, if such pixels are not to count",
+            )
 
 
 def _and_more(count: int) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from runner.errors import UserError
 from runner.runs.direction import higher_is_better
+from runner.tracking.formatting import counted
 from runner.training.metrics import (
     BinaryMetrics,
     ClassificationMetrics,
@@ -64,18 +65,30 @@ class Task:
         """Refuse targets of another kind than the task is about; ``targets`` are those of a batch.
 
         Raises:
-            ValueError: With what was expected.
+            UserError: With what was expected.
         """
+        shape, count = tuple(targets.shape[1:]), targets[0].numel()
+        is_class = not targets.is_floating_point()
         kinds = {
-            "classification": (targets.ndim == 1 and not targets.is_floating_point(), "a class for each sample"),
-            "binary": (targets.ndim == 1, "0 or 1 for each sample"),
-            "multilabel": (targets.ndim == 2, "a row of 0 and 1 for each sample"),
-            "regression": (targets.ndim <= 2, "numbers for each sample"),
-            "segmentation": (targets.ndim == 3, "a mask for each sample"),
+            "classification": (shape == () and is_class, "a whole number for each sample"),
+            "binary": (shape == (), "0 or 1 for each sample"),
+            "multilabel": (shape == (self.outputs,), f"a row of {self.outputs} for each sample, each 0 or 1"),
+            "regression": (
+                shape in ((), (count,)) and count == self.outputs,
+                f"{counted(self.outputs, 'number')} for each sample",
+            ),
+            "segmentation": (len(shape) == 2, "a mask (height, width) for each sample"),
         }
         fits, expected = kinds[self.name]
-        if not fits:
-            raise ValueError(f"task={self.name} is about {expected}, the targets have shape {tuple(targets.shape[1:])}")
+        if fits:
+            return
+        fixes = {
+            "classification": "int(target) in the Dataset" if count == 1 else None,
+            "multilabel": f"data.num_classes={count}" if len(shape) == 1 else None,
+            "regression": f"data.num_values={count}" if len(shape) <= 1 else None,
+        }
+        told = "targets that are decimal numbers" if shape == () else f"targets of shape {shape}"
+        raise UserError(f"task={self.name} cannot learn from {told}", expected=expected, fix=fixes.get(self.name))
 
     def check_output(self, output: object, targets: Tensor) -> None:
         """Refuse an output of the wrong shape; ``output`` is the model's for a batch with these targets.
