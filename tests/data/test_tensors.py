@@ -158,6 +158,13 @@ def test_masks_are_learnt_by_segmentation(tmp_path, images):
     assert source.read((4, 6)).targets.shape == (6, 4, 6)
 
 
+def test_masks_of_another_size_than_their_images_are_refused(tmp_path, images):
+    np.savez(tmp_path / "m.npz", image=images, mask=images[:, 1:] % 2)
+    height, width = images.shape[1:]
+    with pytest.raises(UserError, match=rf"images of {height} x {width} .*, but mask of .* of {height - 1} x {width}"):
+        Tensors(tmp_path / "m.npz", task="segmentation").read((4, 6))
+
+
 def test_files_of_their_own_and_a_column_are_the_parts(npz, tmp_path, write_file):
     samples = Tensors(npz, test_file=npz).read()
     assert samples.official.tolist() == ["train"] * 6 + ["test"] * 6

@@ -126,9 +126,16 @@ class Tensors:
         targets, cells, official = [], [], []
         for part in self.files:
             inputs, target = self._entries(part)
-            columns.append([_resized(_finite(_input(self._read(entry), entry), entry), image_size) for entry in inputs])
+            arrays = [_finite(_input(self._read(entry), entry), entry) for entry in inputs]
+            columns.append([_resized(values, image_size) for values in arrays])
             if self.task == "segmentation":
                 masks = self._mask(target)
+                if arrays[0].ndim == 4 and arrays[0].shape[2:] != masks.shape[1:]:
+                    sizes = [f"{height} x {width}" for height, width in (arrays[0].shape[2:], masks.shape[1:])]
+                    raise UserError(
+                        f"{inputs[0]} has images of {sizes[0]} (height x width), but {target} masks of {sizes[1]}",
+                        expected="masks of the size of their images",
+                    )
                 targets.append(masks if image_size is None else np.stack([resize_mask(m, image_size) for m in masks]))
             else:
                 cells.append(self._cells(part))
@@ -197,8 +204,9 @@ class Tensors:
     def _mask(self, entry: _Entry) -> Array:
         masks = self._read(entry)
         if masks.ndim != 3 or masks.dtype.kind not in "biu" or masks.min() < 0 or masks.max() > _LARGEST_MASK:
+            values = f", values {masks.min()} to {masks.max()}" if masks.size else ""
             raise UserError(
-                f"{entry}: shape {masks.shape}, type {masks.dtype}, for task=segmentation",
+                f"{entry}: shape {masks.shape}, type {masks.dtype}{values}, for task=segmentation",
                 expected=f"masks (N, H, W) of whole numbers from 0 to {_LARGEST_MASK}",
             )
         return masks.astype(np.uint8)
