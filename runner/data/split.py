@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from runner.data.source import Array, Samples
+from runner.data.source import PARTS, Array, Samples
 from runner.errors import UserError
 
 Share = float | int
@@ -162,14 +162,24 @@ def _check_classes(samples: Samples, divided: Split) -> None:
     names = samples.class_names
     classes = np.arange(len(names)) if names else np.unique(samples.classes)
     lacking = [
-        f"{part} has no sample of class {names[number] if names else number}"
+        (part, str(names[number] if names else number))
         for part, indices in divided._asdict().items()
         if len(indices)
         for number in np.setdiff1d(classes, samples.classes[indices])
     ]
-    if lacking:
-        raise UserError(
-            "; ".join(lacking[:5]) + (f"; ... and {len(lacking) - 5} more" if len(lacking) > 5 else ""),
-            expected="every class in every part",
-            fix="larger data.split.val and data.split.test, data.split.stratify=true, or more samples of the class",
-        )
+    if not lacking:
+        return
+    told = [f"{part} has no sample of class {name}" for part, name in lacking]
+    official = [] if samples.official is None else [part for part in PARTS if part in samples.official]
+    given = [f"data.split.{part}=0" for part in ("val", "test") if part in official and part in dict(lacking)]
+    if given and "train" not in dict(lacking):
+        fix = f"samples of the class there, or {' '.join(given)} to leave the part out"
+    elif official:
+        fix = "samples of the class in every part of the data that is there, or the class in none"
+    else:
+        fix = "larger data.split.val and data.split.test, data.split.stratify=true, or more samples of the class"
+    raise UserError(
+        "; ".join(told[:5]) + (f"; ... and {len(told) - 5} more" if len(told) > 5 else ""),
+        expected="every class in every part",
+        fix=fix,
+    )

@@ -194,8 +194,16 @@ def test_a_class_that_no_part_has_is_named(samples_of):
 
 def test_an_official_part_that_lacks_a_class_is_named(samples_of):
     samples = samples_of([0, 1, 2, 0, 1], official=np.array(["train"] * 3 + ["test"] * 2))
-    with pytest.raises(UserError, match="test has no sample of class 2"):
+    with pytest.raises(UserError, match="test has no sample of class 2") as told:
         split(samples, val=0, test=None)
+    assert "fix:      samples of the class there, or data.split.test=0 to leave the part out" in str(told.value)
+
+
+def test_a_class_that_only_an_official_test_part_has_is_not_mended_by_shares(samples_of):
+    samples = samples_of([0, 1, 0, 1, 2], official=np.array(["train"] * 2 + ["test"] * 3))
+    with pytest.raises(UserError, match="train has no sample of class 2") as told:
+        split(samples, val=0, test=None)
+    assert "data.split" not in str(told.value)
 
 
 def test_data_without_a_training_part_are_refused(samples_of):
