@@ -12,7 +12,7 @@ from runner.config.schema import RunConfig
 from runner.config.sections.regularization import Regularization
 from runner.config.sections.task import metric_nodes
 from runner.data.share import Share
-from runner.errors import UserError, nearest
+from runner.errors import UserError, listing, nearest
 from runner.models.adapt.weights import lr_factors
 from runner.parallel.group import Group
 from runner.tracking.console import Console
@@ -26,7 +26,7 @@ from runner.training.parts import Parts
 from runner.training.penalties import Penalties
 from runner.training.progress import Monitor, Plan
 from runner.training.randomness import seed_everything
-from runner.training.targets import refuse_other_classes
+from runner.training.targets import classes_without_samples, refuse_other_classes
 from runner.training.tasks import make_task
 from runner.training.team import Replicas, Team
 
@@ -65,6 +65,10 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
             neighbours=1 if group is None else group.alike(socket.gethostname())[1],
         )
     console.note(f"data     {choices.get('data')}: {splits.describe()}")
+    if lacking := classes_without_samples(splits.store.targets, config.data.num_classes):
+        console.warn(
+            f"no sample is of class {listing(lacking, limit=5)}, of {config.data.num_classes}: they are numbered from 0"
+        )
     task = make_task(config.task.name, config.task.outputs, splits.class_names, metric_nodes(config.task))
     seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
     team = None if group is None else _team(config, group, device.device)

@@ -177,10 +177,12 @@ def _read(config: Data, progress: Progress, note: Note, neighbours: int) -> _Rea
         samples = source.read(size, progress)
         fingerprint = source.fingerprint()  # afterwards it costs nothing for a Dataset
     if samples.has_classes and config.num_classes is not None and samples.classes.max() >= config.num_classes:
+        first, last = samples.classes.min(), samples.classes.max()
+        enough = f"data.num_classes={last + 1}"
         raise UserError(
-            f"data.num_classes={config.num_classes}, but there is a sample of class {samples.classes.max()}",
+            f"data.num_classes={config.num_classes}, but there is a sample of class {last}",
             expected="classes are numbered from 0",
-            fix=f"data.num_classes={samples.classes.max() + 1}",
+            fix=f"classes that begin with 0 instead of {first}, or {enough}" if first > 0 else enough,
         )
     return _Read(samples, fingerprint, disk, kept)
 

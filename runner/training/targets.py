@@ -1,10 +1,19 @@
 """Whether the targets of all samples are what a loss takes."""
 
+import numpy as np
 from torch import Tensor, nn
 
 from runner.errors import UserError
 from runner.losses import OF_CLASSES, DiceLoss, WeightedSum
 from runner.tracking.formatting import counted
+
+
+def classes_without_samples(targets: object, num_classes: int | None) -> list[int]:
+    """The classes below ``num_classes`` that no sample is of; none where targets are no classes."""
+    if num_classes is None or not isinstance(targets, Tensor) or targets.ndim != 1 or targets.is_floating_point():
+        return []
+    lacking: list[int] = np.setdiff1d(np.arange(num_classes), targets.numpy()).tolist()
+    return lacking
 
 
 def refuse_other_classes(targets: object, loss_fn: nn.Module, num_classes: int) -> None:

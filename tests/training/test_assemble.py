@@ -208,6 +208,20 @@ def test_a_class_below_0_is_refused_unless_the_loss_ignores_it(
     assert json.loads(capsys.readouterr().out)["balance"]["1"]["training"] > 0
 
 
+@pytest.mark.usefixtures("labelled")
+def test_classes_that_do_not_begin_with_0_are_told(
+    parts_of: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import own_data
+
+    typed = ("data=own", "model.hidden=[4]")
+    monkeypatch.setattr(own_data, "LOW", 3)
+    with pytest.raises(UserError, match=r"fix:      classes that begin with 0 instead of 1, or data.num_classes=4"):
+        parts_of(*typed)
+    parts_of(*typed, "data.num_classes=4")
+    assert "warning: no sample is of class 0, of 4: they are numbered from 0" in capsys.readouterr().out
+
+
 def test_the_plan_watches_the_validation_split_or_the_training_split_where_there_is_none(
     new_run: NewRun, parts_of: Callable[..., Parts]
 ) -> None:

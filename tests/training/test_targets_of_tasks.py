@@ -6,7 +6,7 @@ from torch import nn
 
 from runner.errors import UserError
 from runner.losses import DiceLoss, WeightedSum
-from runner.training.targets import refuse_other_classes
+from runner.training.targets import classes_without_samples, refuse_other_classes
 from runner.training.tasks import make_task
 
 
@@ -66,3 +66,9 @@ def test_masks_with_a_value_that_is_no_class_are_refused_unless_the_loss_ignores
     refuse_other_classes(VOID // 255, loss_of(-100), 2)
     with pytest.raises(UserError, match=r"the mask of sample 1 has the value 255, which is no class\n.*: 0 to 1"):
         refuse_other_classes(torch.cat([VOID // 255, VOID]), loss_of(-100), 2)
+
+
+def test_classes_without_a_sample_are_found_where_targets_are_classes():
+    assert classes_without_samples(torch.tensor([1, 2, 4, 1, -1]), 6) == [0, 3, 5]
+    assert classes_without_samples(torch.tensor([1.0, 2.0]), 3) == []
+    assert classes_without_samples(torch.tensor([1, 2]), None) == []
