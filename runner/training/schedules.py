@@ -9,18 +9,45 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from runner.errors import UserError
+
+_ROUNDING = 1e-6
+"""How far below 0 a factor may be that is meant to be 0."""
+
 
 def of_update(schedule: Callable[[float, float], float], step: int, steps_per_epoch: int, epochs: float) -> float:
     """The factor for an update, counted from 0: the highest one between its beginning and its end.
 
     So a linear warm-up over n updates takes 1/n, 2/n, ..., 1 (gradual warm-up: Goyal et al. 2017, section 2.2), and
     neither a rise from 0 nor a fall to 0 has an update that changes nothing.
+
+    Raises:
+        UserError: If the schedule gives something else than a factor.
     """
     if isinstance(schedule, Constant):
         return 1.0  # asked for in every update, so worth a microsecond
     begin = step / steps_per_epoch
     end = math.nextafter((step + 1) / steps_per_epoch, begin)  # not yet in the next epoch, for those that count epochs
-    return float(max(schedule(begin, epochs), schedule(end, epochs)))  # NumPy's numbers no checkpoint gives back
+    return max(_factor(schedule, begin, epochs), _factor(schedule, end, epochs))
+
+
+def _factor(schedule: Callable[[float, float], float], epoch: float, epochs: float) -> float:
+    """What a schedule gives, which may be the user's.
+
+    Raises:
+        UserError: If that is no factor: a negative rate would climb, and one that is not finite end every weight.
+    """
+    given: object = schedule(epoch, epochs)
+    try:
+        factor = float(given)  # type: ignore[arg-type]  # NumPy's numbers no checkpoint gives back
+    except (TypeError, ValueError):
+        factor = math.nan
+    if not -_ROUNDING <= factor < math.inf:
+        raise UserError(
+            f"scheduler: {type(schedule).__name__} gives {given!r} after {epoch:.4g} of {epochs:g} epochs",
+            expected="a factor on optimizer.lr: a finite number of 0 or more",
+        )
+    return factor
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.errors import UserError
 from runner.training.schedules import Constant, Cosine, Exponential, MultiStep, OneCycle, Plateau, Step, of_update
 
 
@@ -22,6 +23,20 @@ def torch_rates(make: type, epochs: int, **settings: Any) -> list[float]:
         optimizer.step()
         scheduler.step()
     return rates
+
+
+@pytest.mark.parametrize("given", [None, math.nan, math.inf, -0.5, "high"])
+def test_what_is_no_factor_is_refused_with_where_it_came(given: object) -> None:
+    def own(epoch: float, epochs: float) -> Any:
+        return 1.0 if epoch < 2 else given
+
+    assert of_update(own, 0, 4, 10) == 1.0
+    with pytest.raises(UserError, match=rf"scheduler: function gives {given!r} after 2.5 of 10 epochs"):
+        of_update(own, 10, 4, 10)
+
+
+def test_a_factor_that_rounding_has_brought_below_0_is_taken() -> None:
+    assert of_update(lambda epoch, epochs: -1e-17, 0, 4, 10) == -1e-17
 
 
 def test_constant_is_always_one() -> None:
