@@ -80,8 +80,9 @@ def of_command(*commands: str) -> list[Shown]:
 def project(tiny_pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with the pictures, a table, a run and all files that the pages say to make."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tiny_pictures / "outputs/first/checkpoints").mkdir(parents=True)
-    (tiny_pictures / "outputs/first/checkpoints/best.pt").touch()
+    for weights in ("outputs/first/checkpoints/best.pt", "outputs/stopped/checkpoints/best.pt", "resnet18.pt"):
+        (tiny_pictures / weights).parent.mkdir(parents=True, exist_ok=True)
+        (tiny_pictures / weights).touch()
     (tiny_pictures / "wine.csv").write_text(
         "alcohol,ash,target\n" + "".join(f"{n},{n / 2},{n % 3}\n" for n in range(30))
     )

@@ -86,6 +86,10 @@ def torchvision_name(run: RunConfig, origin: Origin) -> UserError | None:
     )
 
 
+_WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+"""How files of weights are named; any other name is taken as well."""
+
+
 def weights_there(run: RunConfig, origin: Origin) -> UserError | None:
     """Weights to start from, in a file that is not there."""
     if run.model.weights is None:
@@ -94,8 +98,8 @@ def weights_there(run: RunConfig, origin: Origin) -> UserError | None:
     if path.is_file():
         return None
     best = path / "checkpoints" / "best.pt"
-    around = path.parent.glob("*") if path.parent.is_dir() else ()
-    close = str(best) if best.is_file() else nearest(str(path), [str(file) for file in around if file.is_file()])
+    around = [file for suffix in _WEIGHTS for file in path.parent.glob(f"*{suffix}") if file.is_file()]
+    close = str(best) if best.is_file() else nearest(str(path), map(str, around))
     return UserError(
         f"model.weights={path}: " + ("it is a folder" if path.is_dir() else "there is no such file"),
         where=origin.of(("model", "weights")),

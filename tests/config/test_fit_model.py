@@ -45,6 +45,15 @@ class TestWeights:
             compose("model.weights=first")
         assert compose("model.weights=first/checkpoints/best.pt")
 
+    def test_a_file_that_is_not_there_is_told_with_the_nearest_of_weights(self) -> None:
+        Path("started.py").touch()
+        with pytest.raises(UserError, match="there is no such file") as told:
+            compose("model.weights=started.pt")
+        assert "started.py" not in str(told.value)
+        Path("startet.pth").touch()
+        with pytest.raises(UserError, match=r"fix: +model\.weights=startet\.pth"):
+            compose("model.weights=started.pt")
+
     def test_every_model_has_the_keys_and_no_class_is_called_with_them(self) -> None:
         Path("conf/model").mkdir(parents=True)
         Path("conf/model/line.yaml").write_text("_target_: torch.nn.Linear\nin_features: 3\nout_features: 10\n")
