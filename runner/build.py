@@ -145,8 +145,12 @@ def told(misuse: Misuse, key: str, target: str, where: str | None = None) -> Use
     """
     full = _below(key, misuse.name)
     if misuse.is_missing:
+        given = _CALLED_WITH.get(key)
         return UserError(
-            f"{full} is not set, and {target} needs it", where=where, expected="a value", fix=f"+{full}=VALUE"
+            f"{full} is not set, and {target} needs it",
+            where=where,
+            expected=f"a value; or a class of yours, whose object is then called with {given}" if given else "a value",
+            fix=None if given else f"+{full}=VALUE",
         )
     close = nearest(misuse.name, misuse.taken)
     return UserError(
@@ -158,6 +162,11 @@ def told(misuse: Misuse, key: str, target: str, where: str | None = None) -> Use
     )
 
 
+_CALLED_WITH = {
+    "loss": "the outputs and the targets",
+    "scheduler": "the epochs trained so far and the epochs planned",
+}
+"""Nodes in whose place people name a function, or a class of torch, that takes what training gives."""
 _OWN_KEYS = ("_target_", "_partial_")
 
 

@@ -1,8 +1,8 @@
 """From a checked configuration to everything that a run trains with."""
 
 import socket
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -26,9 +26,13 @@ from runner.training.parts import Parts
 from runner.training.penalties import Penalties
 from runner.training.progress import Monitor, Plan
 from runner.training.randomness import seed_everything
+from runner.training.schedules import Plateau
 from runner.training.targets import classes_without_samples, refuse_other_classes
 from runner.training.tasks import make_task
 from runner.training.team import Replicas, Team
+
+Schedule = Callable[[float, float], float]
+"""The factor on learning rates, of the epochs trained so far and the epochs planned."""
 
 
 def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, group: Group | None = None) -> Parts:
@@ -77,6 +81,8 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
     loss_fn = build_a(
         nn.Module, _with_tensors(config.loss.node()), key="loss", expected="a loss: a torch.nn.Module"
     ).to(device.device)
+    if weights := [name for name, weight in loss_fn.named_parameters() if weight.requires_grad]:
+        console.warn(f"the loss has weights of its own, which are not trained and not saved: {listing(weights, 5)}")
     refuse_other_classes(splits.store.targets, loss_fn, task.outputs)
     if config.device.deterministic and device.device.type == "cuda":
         loss_fn = in_order(loss_fn, splits.store.targets)
@@ -102,7 +108,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
             lr_factors=lr_factors(model, config.adapt.lr_factors or {}),
             for_graph=config.device.cuda_graph,
         ),
-        schedule=build(config.scheduler.node(), key="scheduler"),
+        schedule=_schedule(config),
         lr_every=config.training.lr_every,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
@@ -123,6 +129,16 @@ def _team(config: RunConfig, group: Group, device: torch.device) -> Team:
 
         return Shards(group, device, config.device.sync_batch_norm)
     return Replicas(group, device, config.device.sync_batch_norm)
+
+
+def _schedule(config: RunConfig) -> Schedule | Plateau:
+    schedule = build(config.scheduler.node(), key="scheduler")
+    if not (callable(schedule) or isinstance(schedule, Plateau)):
+        raise UserError(
+            f"scheduler: {config.scheduler.node()['_target_']} gives a {type(schedule).__name__}",
+            expected="an object that is called with the epochs trained so far and the epochs planned",
+        )
+    return cast(Schedule | Plateau, schedule)
 
 
 def _penalties(config: Regularization, model: nn.Module) -> Penalties | None:

@@ -70,7 +70,8 @@ def make_optimizer(
     if not weights:
         raise UserError(
             "model: it has no weight that is trained",
-            expected="parameters that require a gradient; adapt.freeze, where it is set, leaves some",
+            expected="parameters that require a gradient; layers in a plain list are no part of a model, those in an "
+            "nn.ModuleList are; adapt.freeze, where it is set, leaves some",
         )
     can = all(weight.is_floating_point() for weight in weights)
     if any(map(is_divided, weights)):

@@ -180,6 +180,28 @@ def test_a_wrong_and_a_missing_argument_are_told_together_with_file_and_nearest(
     ]
 
 
+@pytest.mark.parametrize(
+    ("group", "target", "argument", "given"),
+    [
+        ("loss", "torch.nn.functional.l1_loss", "input", "the outputs and the targets"),
+        (
+            "scheduler",
+            "torch.optim.lr_scheduler.StepLR",
+            "optimizer",
+            "the epochs trained so far and the epochs planned",
+        ),
+    ],
+)
+def test_a_function_in_place_of_a_class_is_told_what_objects_of_a_class_are_called_with(
+    write: Callable[[str, str], None], group: str, target: str, argument: str, given: str
+) -> None:
+    write(f"{group}/own", f"_target_: {target}\n")
+    message = refused(f"{group}=own")[0]
+    assert message.startswith(f"{group}.{argument} is not set, and {target} needs it\n")
+    assert f"expected: a value; or a class of yours, whose object is then called with {given}" in message
+    assert "fix" not in message
+
+
 def test_what_is_typed_for_an_own_class_is_told_as_typed(write: Callable[[str, str], None]) -> None:
     write("model/net", NET)
     (message,) = refused("model=net", "+model.widht=9")

@@ -142,6 +142,7 @@ def test_a_model_of_ones_own_that_does_not_fit_is_refused_with_what_it_says(
             "optimizer",
             r"optimizer: collections\.deque gives a deque\n  expected: an optimizer: a torch\.optim\.Optimizer",
         ),
+        ("scheduler", r"scheduler: torch\.Size gives a Size\n  expected: an object that is called with the epochs"),
     ],
 )
 def test_a_target_that_builds_something_else_is_named(
@@ -206,6 +207,16 @@ def test_a_class_below_0_is_refused_unless_the_loss_ignores_it(
     capsys.readouterr()
     assert main(["data", "data=own", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["balance"]["1"]["training"] > 0
+
+
+def test_a_loss_with_weights_of_its_own_is_told_that_they_are_not_trained(
+    parts_of: Callable[..., Parts], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "conf" / "loss").mkdir(parents=True)
+    (tmp_path / "conf" / "loss" / "own.yaml").write_text("_target_: torch.nn.PReLU\n")
+    parts_of("loss=own", "model.hidden=[4]")
+    told = capsys.readouterr().out
+    assert "warning: the loss has weights of its own, which are not trained and not saved: weight\n" in told
 
 
 @pytest.mark.usefixtures("labelled")
