@@ -67,7 +67,7 @@ class Prepare:
             int64, values float32; with a blend the shares of the classes (B, K) float32.
 
         Raises:
-            UserError: If mean or std do not fit to the channels.
+            UserError: If mean or std do not fit to the channels, or a change does not give back what it was given.
         """
         # Moved first and converted there: whole numbers are a quarter of the bytes.
         first, *others = map(self._converted, batch.inputs)
@@ -111,9 +111,23 @@ class Prepare:
     ) -> tuple[Tensor, Tensor]:
         masks = targets if targets.ndim == 3 else None
         for change in changes:
-            images, masks = change(images, masks, draw)
+            changed = change(images, masks, draw)
+            if not isinstance(changed, (tuple, list)) or len(changed) != 2 or (changed[1] is None) != (masks is None):
+                raise _returned(change, changed, masks is not None)
+            images, masks = changed
         images = images.contiguous(memory_format=self.memory_format)
         return images, targets if masks is None else masks
+
+
+def _returned(change: Augmentation, changed: object, with_masks: bool) -> UserError:
+    """What to say of a change, which may be the user's, that gives something else than it was given."""
+    given = changed if isinstance(changed, (tuple, list)) else (changed,)
+    told = ", ".join("None" if one is None else f"a {type(one).__name__}" for one in given)
+    return UserError(
+        f"data.augment or data.eval_transforms: {type(change).__name__} gives {told}",
+        expected="a tuple: the images, and "
+        + ("the masks, moved along" if with_masks else "None, where it got no masks"),
+    )
 
 
 def _per_channel(key: str, values: Sequence[float] | None, device: torch.device) -> Tensor | None:

@@ -49,6 +49,20 @@ def test_16_bits_become_0_to_1():
     assert images.flatten().tolist() == [0, np.float32(0.2), 1]
 
 
+@pytest.mark.parametrize(
+    ("change", "has_masks", "told"),
+    [
+        (lambda images, masks, draw: images, False, r"gives a Tensor\n.*the images, and None, where it got no masks"),
+        (lambda images, masks, draw: (images, None), True, r"gives a Tensor, None\n.*the images, and the masks"),
+        (lambda images, masks, draw: None, True, r"gives None\n"),
+    ],
+)
+def test_a_change_of_ones_own_that_gives_no_images_and_masks_is_named(change, has_masks, told):
+    targets = torch.zeros(2, 1, 3, dtype=torch.uint8) if has_masks else None
+    with pytest.raises(UserError, match=f"data.augment or data.eval_transforms: function {told}"):
+        Prepare(augment=[change])(batch_of(BYTES.expand(2, 1, 1, 3), targets=targets), training=True)
+
+
 def test_floating_point_images_are_taken_as_they_are():
     values = torch.tensor([-1.0, 0.5, 3.0]).view(1, 1, 1, 3)
     (images,), _ = Prepare()(batch_of(values))
