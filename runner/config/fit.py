@@ -8,8 +8,9 @@ from runner.config.fit_device import DEVICE_CHECKS
 from runner.config.fit_model import MODEL_CHECKS
 from runner.config.origin import Origin
 from runner.config.schema import RunConfig
-from runner.config.sections.loss import Loss, NLLLoss, single_losses
+from runner.config.sections.loss import Loss, NLLLoss, WeightedSum, single_losses
 from runner.config.sections.task import named_metrics
+from runner.config.types import Target
 from runner.errors import UserError, listing, nearest
 
 METRICS = {
@@ -45,6 +46,7 @@ def misfits(config: Mapping[str, Any], origin: Origin, of_data_alone: bool = Fal
         _overruled,
         _losses_for_task,
         _log_probabilities,
+        _weights_of_classes,
         _two_classes,
         _blending,
         _blended_targets,
@@ -147,6 +149,25 @@ def _blended_targets(run: RunConfig, origin: Origin) -> UserError | None:
                 f"loss.ignore_index={ignored} leaves a class out, but regularization.{name} gives shares of classes",
                 where=origin.of(("loss", "ignore_index")),
                 fix=f"loss.ignore_index=-100, or regularization.{name}.alpha=null",
+            )
+    return None
+
+
+def _weights_of_classes(run: RunConfig, origin: Origin) -> UserError | None:
+    """More or fewer weights than classes: torch tells it in the middle of a step, or repeats outputs to fit them."""
+    outputs = run.task.outputs
+    nodes: dict[tuple[str, ...], Target] = {("loss",): run.loss}
+    if isinstance(run.loss, WeightedSum):
+        nodes = {("loss", "terms", name, "loss"): term.loss for name, term in run.loss.terms.items()}
+    for path, loss in nodes.items():
+        for key in ("weight", "pos_weight") if isinstance(loss, Loss) else ():
+            weights = loss.node().get(key)
+            if weights is None or len(weights) == outputs or (key == "pos_weight" and len(weights) == 1):
+                continue
+            return UserError(
+                f"{'.'.join((*path, key))} is of length {len(weights)}, and task={run.task.name} of {outputs} here",
+                where=origin.of((*path, key)),
+                expected="a number for each class or label" if outputs > 1 else "one number",
             )
     return None
 

@@ -317,6 +317,11 @@ def test_a_config_dir_that_is_not_there_is_refused(here: Path) -> None:
     [
         (["model=lenet", "data=digits"], "model=lenet cannot work with data=digits: its images are 8 x 8"),
         (["loss=dice"], "loss=dice cannot be used for task=classification"),
+        (["loss.weight=[1,2,3]"], "loss.weight is of length 3, and task=classification of 10 here"),
+        (
+            ["model=unet", "loss=dice_cross_entropy", "loss.terms.cross_entropy.loss.weight=[1,2,3]"],
+            "loss.terms.cross_entropy.loss.weight is of length 3, and task=segmentation of 2 here",
+        ),
         (["model=unet", "loss=bce"], "loss=bce cannot be used for task=segmentation"),
         (["task=binary"], "task=binary answers yes or no, but data=digits has 10 classes"),
         (["monitor=val/acuracy"], "monitor=val/acuracy is not a metric of task=classification"),
