@@ -147,6 +147,20 @@ def resize_mask(mask: Array, size: Size, fit: Fit = "stretch") -> Array:
     return mask if mask.shape == size else _resized(mask, size, Image.Resampling.NEAREST)
 
 
+def resize_all(images: Array, size: Size | None, fit: Fit = "stretch") -> Array:
+    """Images (N, C, H, W), each brought to a size by ``resize``; None: as they are."""
+    if size is None or images.shape[2:] == size:
+        return images
+    return np.stack([resize(image, size, fit) for image in images])
+
+
+def resize_masks(masks: Array, size: Size | None, fit: Fit = "stretch") -> Array:
+    """Masks (N, H, W), each brought to a size by ``resize_mask``; None: as they are."""
+    if size is None or masks.shape[1:] == size:
+        return masks
+    return np.stack([resize_mask(mask, size, fit) for mask in masks])
+
+
 def _covering(pixels: Array, size: Size) -> Array:
     """The largest middle part of (..., H, W) with the proportions of a size, to the pixel."""
     height, width = pixels.shape[-2:]

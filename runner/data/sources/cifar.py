@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from runner.data import fingerprint
-from runner.data.decode import resize
+from runner.data.decode import resize_all
 from runner.data.source import Array, Facts, Progress, Samples, Size, silent
 from runner.data.sources import download
 from runner.errors import UserError
@@ -50,9 +50,7 @@ class CIFAR10:
         for part, names in _PARTS.items():
             for name in names:
                 pictures, classes = read_batch(self.root / _FOLDER / name)
-                if image_size is not None and image_size != (32, 32):
-                    pictures = np.stack([resize(picture, image_size) for picture in pictures])
-                images.append(pictures)
+                images.append(resize_all(pictures, image_size))
                 labels.append(classes)
                 official += [part] * len(classes)
                 progress(len(images), sum(map(len, _PARTS.values())))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from runner.data import fingerprint
-from runner.data.decode import resize
+from runner.data.decode import resize_all
 from runner.data.source import Facts, Progress, Samples, Size, silent
 from runner.errors import UserError
 
@@ -35,9 +35,7 @@ class Digits:
         """All digits in the order of the file."""
         rows = np.loadtxt(_file(), delimiter=",", dtype=np.int64)
         grey = (rows[:, :-1].reshape(-1, 1, 8, 8) * 255 + 8) // 16
-        images = grey.astype(np.uint8)
-        if image_size is not None and image_size != (8, 8):
-            images = np.stack([resize(image, image_size) for image in images])
+        images = resize_all(grey.astype(np.uint8), image_size)
         progress(len(images), len(images))
         return Samples(inputs=(images,), targets=rows[:, -1].copy(), class_names=_NAMES)
 

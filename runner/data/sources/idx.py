@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from runner.data import fingerprint
-from runner.data.decode import resize
+from runner.data.decode import resize_all
 from runner.data.source import Array, Facts, Progress, Samples, Size, silent
 from runner.data.sources import download
 from runner.errors import UserError
@@ -61,9 +61,7 @@ class MNIST:
                     f"{self._file(_labels(part))} {len(labels[-1])} labels",
                     fix="delete both and download them again",
                 )
-        pictures = np.concatenate(images)[:, np.newaxis]
-        if image_size is not None and image_size != pictures.shape[2:]:
-            pictures = np.stack([resize(picture, image_size) for picture in pictures])
+        pictures = resize_all(np.concatenate(images)[:, np.newaxis], image_size)
         progress(len(pictures), len(pictures))
         return Samples(
             inputs=(pictures,),

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from runner.data import fingerprint
-from runner.data.decode import Fit, probe, read_image, read_mask, resize, resize_mask
+from runner.data.decode import Fit, probe, read_image, read_mask, resize_all, resize_masks
 from runner.data.files import EXTENSIONS, decode_all, header_of, is_image, require_folder
 from runner.data.lazy import FileRows, hold
 from runner.data.source import Array, Facts, Progress, Samples, Size, silent
@@ -161,8 +161,7 @@ class _Cutter:
         image = read_image(self.pairs[index][0], self.channels)
         if image.shape[1:] != self.sizes[index]:
             raise ValueError(f"is {_by(image.shape[1:])} (height x width), its header said {_by(self.sizes[index])}")
-        tiles, size = self._cut(image, index), self.image_size
-        return tiles if size is None else np.stack([resize(tile, size, self.fit) for tile in tiles])
+        return resize_all(self._cut(image, index), self.image_size, self.fit)
 
     def masks(self, index: int) -> Array:
         """The tiles of a mask with its values as they stand in the file, (T, h, w) uint8 or uint16."""
@@ -170,8 +169,7 @@ class _Cutter:
         mask = _read_mask(mask_file)
         if mask.shape != self.sizes[index]:
             raise ValueError(f"is {_by(self.sizes[index])} (height x width), its mask {mask_file} {_by(mask.shape)}")
-        tiles, size = self._cut(mask, index), self.image_size
-        return tiles if size is None else np.stack([resize_mask(tile, size, self.fit) for tile in tiles])
+        return resize_masks(self._cut(mask, index), self.image_size, self.fit)
 
     def values(self, index: int) -> set[int]:
         """The values in a mask."""

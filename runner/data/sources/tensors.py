@@ -11,7 +11,7 @@ import numpy as np
 
 from runner.data import fingerprint
 from runner.data.arrays import ArrayFile, CsvFile, Name, open_arrays
-from runner.data.decode import resize, resize_mask
+from runner.data.decode import resize_all, resize_masks
 from runner.data.labels import Labels, read_labels, require_classes
 from runner.data.source import Array, Facts, Progress, Samples, Size, silent
 from runner.data.table import parts_of
@@ -136,7 +136,7 @@ class Tensors:
                         f"{inputs[0]} has images of {sizes[0]} (height x width), but {target} masks of {sizes[1]}",
                         expected="masks of the size of their images",
                     )
-                targets.append(masks if image_size is None else np.stack([resize_mask(m, image_size) for m in masks]))
+                targets.append(resize_masks(masks, image_size))
             else:
                 cells.append(self._cells(part))
             official.append(np.full(len(columns[-1][0]), part))
@@ -316,9 +316,7 @@ def _channels_first(values: Array, entry: _Entry) -> Array:
 
 
 def _resized(values: Array, size: Size | None) -> Array:
-    if size is None or values.ndim != 4 or values.shape[2:] == size:
-        return values
-    return np.stack([resize(image, size) for image in values])
+    return resize_all(values, size) if values.ndim == 4 else values
 
 
 def _values(values: Array) -> Array:
