@@ -11,7 +11,7 @@ import numpy as np
 from runner.data.disk_cache import DiskCache, NoRoomError, Note
 from runner.data.lazy import hold
 from runner.data.room import free_disk, free_memory
-from runner.data.source import Lazy, Progress, Samples
+from runner.data.source import Progress, Samples, num_bytes
 
 Cache = Literal["auto", "memory", "disk", "none"]
 
@@ -47,7 +47,7 @@ def keep(samples: Samples, cache: Cache, disk: DiskCache, progress: Progress, no
     lazy = [values for values in (*samples.inputs, samples.targets) if not isinstance(values, np.ndarray)]
     if not lazy:
         return Kept(samples, "")
-    needed = sum(_num_bytes(values) for values in lazy)
+    needed = sum(num_bytes(values) for values in lazy)
     chosen, size = (cache, told(needed)) if cache != "auto" else _choose(needed, disk, neighbours)
     if chosen == "memory":
         return Kept(hold(samples, progress), f"held in memory ({size})")
@@ -80,7 +80,3 @@ def told(num_bytes: int) -> str:
     """A number of bytes for people: ``9.2 MB``."""
     power = 0 if num_bytes < 1000 else min(4, int(math.log10(num_bytes)) // 3)
     return f"{num_bytes / 1000**power:.{1 if power else 0}f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
-
-
-def _num_bytes(values: Lazy) -> int:
-    return math.prod(values.shape) * values.dtype.itemsize

@@ -14,7 +14,6 @@ import errno
 import fcntl
 import io
 import json
-import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +28,7 @@ from numpy.lib.format import dtype_to_descr, write_array_header_2_0
 from runner.data import fingerprint
 from runner.data.cache_folders import Use
 from runner.data.decode import VERSION
-from runner.data.source import Array, Lazy, Progress, Put, Samples, silent
+from runner.data.source import Array, Lazy, Progress, Put, Samples, num_bytes, silent
 from runner.errors import UserError
 from runner.runs.files import sync_folder, write_json
 
@@ -178,7 +177,7 @@ class DiskCache:
         path = self.folder / f"{name}.npy"
         try:
             mapped = Mapped(path, values.recipe, use)
-            whole = path.stat().st_size == len(_header(values)) + _num_bytes(values)
+            whole = path.stat().st_size == len(_header(values)) + num_bytes(values)
         except OSError:
             return None
         return mapped if whole and (mapped.shape, mapped.dtype) == (values.shape, values.dtype) else None
@@ -215,10 +214,10 @@ class DiskCache:
 def _write(path: Path, values: Lazy, progress: Progress) -> None:
     """Decode into a new NumPy file, by plain writes: a mapped file on a full disk would end the process."""
     header = _header(values)
-    row_bytes = _num_bytes(values) // len(values)
+    row_bytes = num_bytes(values) // len(values)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        _reserve(file, len(header) + _num_bytes(values))
+        _reserve(file, len(header) + num_bytes(values))
         _write_at(file, 0, header)
 
         def put(start: int, rows: Array) -> None:
@@ -253,10 +252,6 @@ def _header(values: Lazy) -> bytes:
     shape = tuple(map(int, values.shape))
     write_array_header_2_0(stream, {"descr": dtype_to_descr(values.dtype), "fortran_order": False, "shape": shape})
     return stream.getvalue()
-
-
-def _num_bytes(values: Lazy) -> int:
-    return math.prod(values.shape) * values.dtype.itemsize
 
 
 def _version(package: str) -> str | None:

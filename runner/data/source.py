@@ -3,6 +3,7 @@
 N: samples, C: channels, H: height, W: width, L: length, F: features, K: values for a sample.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -61,13 +62,18 @@ class Lazy(Protocol):
         """
         ...
 
-    def fill(self, put: "Put", progress: Progress = silent) -> None:
+    def fill(self, put: Put, progress: Progress = silent) -> None:
         """Decode everything, and hand over each row once, in any order and from several threads.
 
         Raises:
             UserError: As ``gather``.
         """
         ...
+
+
+def num_bytes(values: Lazy) -> int:
+    """What an array takes in memory or on a disk once it is decoded."""
+    return math.prod(values.shape) * values.dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)
