@@ -77,15 +77,6 @@ class DatasetSource:
         return _assemble(samples, _class_names(self.dataset), image_size)
 
 
-def from_dataset(dataset: Any, image_size: Size | None = None, progress: Progress = silent) -> Samples:
-    """Everything that a map-style Dataset holds.
-
-    Raises:
-        UserError: If a sample cannot be read, or does not fit to the others; it says which.
-    """
-    return DatasetSource(dataset).read(image_size, progress)
-
-
 def _read(dataset: Any, has_size: bool, progress: Progress) -> list[tuple[Array, ...]]:
     """All samples one after another: a Dataset need not bear several threads."""
     count = len(dataset)

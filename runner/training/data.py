@@ -53,8 +53,6 @@ class Splits:
     """Hex digest that changes when the data changes, or a file that says which of them are trained on, or how often."""
     shapes: tuple[tuple[int, ...], ...]
     """Of each input of a sample, as the model gets it."""
-    as_evaluated: tuple[Change, ...]
-    """What is done to a batch of ``store`` that is evaluated, before ``prepare``."""
     kept: str
     """What is done with decoded images, in words; empty for data that needs no decoding."""
 
@@ -145,7 +143,6 @@ def load_data(
         columns=samples.columns,
         fingerprint=_with_lists(fingerprint, config),
         shapes=shapes,
-        as_evaluated=eval_changes.where_made,
         kept=kept,
     )
 

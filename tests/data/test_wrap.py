@@ -5,7 +5,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from runner.data.sources.digits import Digits
-from runner.data.wrap import as_source, from_dataset
+from runner.data.wrap import as_source
 from runner.errors import UserError
 
 
@@ -61,14 +61,14 @@ def test_what_is_neither_is_refused():
     ],
 )
 def test_images_may_be_tensors_arrays_or_pil_images(image):
-    samples = from_dataset(Listed([(image, 0), (image, 1)]))
+    samples = as_source(Listed([(image, 0), (image, 1)])).read()
     assert samples.inputs[0].dtype == np.uint8
     assert samples.inputs[0].tolist() == [[GREY.tolist()]] * 2
 
 
 def test_colour_pil_images_get_their_channels_first():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3), dtype=np.uint8)
-    images = from_dataset(Listed([(Image.fromarray(pixels), 0)])).inputs[0]
+    images = as_source(Listed([(Image.fromarray(pixels), 0)])).read().inputs[0]
     assert (images[0] == pixels.transpose(2, 0, 1)).all()
 
 
@@ -80,25 +80,25 @@ def test_pil_images_are_read_as_their_files_would_be(tmp_path):
         Image.fromarray(deep.astype(">u2")),  # mode I;16B
     ]
     for image in images:
-        (read,) = from_dataset(Listed([(image, 0)])).inputs
+        (read,) = as_source(Listed([(image, 0)])).read().inputs
         assert (read.dtype, read.tolist()) == (np.uint16, [[deep.tolist()]])
-    (read,) = from_dataset(Listed([(Image.fromarray(np.float32([[0.25, 0.5]])), 0)])).inputs
+    (read,) = as_source(Listed([(Image.fromarray(np.float32([[0.25, 0.5]])), 0)])).read().inputs
     assert read.tolist() == [[[[0.25, 0.5]]]]
 
 
 def test_floating_point_becomes_float32():
-    assert from_dataset(Listed([(torch.zeros(1, 2, 2, dtype=torch.float64), 0)])).inputs[0].dtype == np.float32
+    assert as_source(Listed([(torch.zeros(1, 2, 2, dtype=torch.float64), 0)])).read().inputs[0].dtype == np.float32
 
 
 @pytest.mark.parametrize("value", [torch.ones(3, requires_grad=True), torch.ones(3, dtype=torch.bfloat16)])
 def test_tensors_of_any_type_and_history_are_taken(value):
-    assert from_dataset(Listed([(value, 0)])).inputs[0].tolist() == [[1, 1, 1]]
+    assert as_source(Listed([(value, 0)])).read().inputs[0].tolist() == [[1, 1, 1]]
 
 
 def test_two_axes_are_a_signal_where_images_have_no_size_and_a_grey_image_where_they_have_one():
     dataset = Listed([(torch.tensor([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]), 0)])
-    assert from_dataset(dataset).inputs[0].tolist() == [[[0, 1, 2], [3, 4, 5]]]
-    assert from_dataset(dataset, image_size=(2, 3)).inputs[0].tolist() == [[[[0, 1, 2], [3, 4, 5]]]]
+    assert as_source(dataset).read().inputs[0].tolist() == [[[0, 1, 2], [3, 4, 5]]]
+    assert as_source(dataset).read((2, 3)).inputs[0].tolist() == [[[[0, 1, 2], [3, 4, 5]]]]
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,13 @@ def test_two_axes_are_a_signal_where_images_have_no_size_and_a_grey_image_where_
 )
 def test_what_would_be_misread_is_refused_with_the_sample(value, target, reason):
     with pytest.raises(UserError, match=rf"^sample 0: .*{reason}"):
-        from_dataset(Listed([(value, target)]), image_size=(4, 4))
+        as_source(Listed([(value, target)])).read((4, 4))
     with pytest.raises(UserError, match=rf"^sample 0: .*{reason}"):
         as_source(Listed([(value, target)])).facts()
 
 
 def test_several_inputs_stay_several():
-    samples = from_dataset(Listed([(torch.zeros(1, 2, 2), torch.tensor([1, 2, 3]), number) for number in range(4)]))
+    samples = as_source(Listed([(torch.zeros(1, 2, 2), torch.tensor([1, 2, 3]), number) for number in range(4)])).read()
     assert [values.shape for values in samples.inputs] == [(4, 1, 2, 2), (4, 3)]
     assert samples.inputs[1].dtype == np.float32
     assert samples.targets.tolist() == [0, 1, 2, 3]
@@ -142,21 +142,21 @@ def test_several_inputs_stay_several():
     ],
 )
 def test_targets_are_classes_values_or_masks(target, dtype, shape):
-    targets = from_dataset(Listed([(torch.zeros(4), target)])).targets
+    targets = as_source(Listed([(torch.zeros(4), target)])).read().targets
     assert targets.dtype == dtype
     assert targets.shape == shape
 
 
 def test_images_and_masks_are_resized_where_a_size_is_given():
     small, large = torch.tensor([[0, 9]]), torch.tensor([[0, 0, 9, 9]] * 2)
-    samples = from_dataset(Listed([(torch.zeros(1, 1, 2), small), (torch.zeros(1, 2, 4), large)]), image_size=(1, 4))
+    samples = as_source(Listed([(torch.zeros(1, 1, 2), small), (torch.zeros(1, 2, 4), large)])).read((1, 4))
     assert samples.inputs[0].shape == (2, 1, 1, 4)
     assert samples.targets.tolist() == [[[0, 0, 9, 9]]] * 2
 
 
 def test_samples_of_different_sizes_are_named():
     with pytest.raises(UserError, match=r"sample 0 is 1 x 1 x 2 .*, but sample 1 is 1 x 2 x 4"):
-        from_dataset(Listed([(torch.zeros(1, 1, 2), 0), (torch.zeros(1, 2, 4), 0)]))
+        as_source(Listed([(torch.zeros(1, 1, 2), 0), (torch.zeros(1, 2, 4), 0)])).read()
 
 
 def test_samples_that_cannot_be_read_are_named():
@@ -164,17 +164,17 @@ def test_samples_that_cannot_be_read_are_named():
         raise OSError("the disk is gone")
 
     with pytest.raises(UserError, match=r"sample 1: OSError: the disk is gone \(.*test_wrap.py, line \d+, in "):
-        from_dataset(Listed([(torch.zeros(1, 1, 2), 0), broken]))
+        as_source(Listed([(torch.zeros(1, 1, 2), 0), broken])).read()
 
 
 def test_a_sample_is_a_tuple():
     with pytest.raises(UserError, match=r"Listed\[0\] is Tensor"):
-        from_dataset(Listed([torch.zeros(2)]))
+        as_source(Listed([torch.zeros(2)])).read()
 
 
 def test_an_empty_dataset_is_refused():
     with pytest.raises(UserError, match="Listed is empty"):
-        from_dataset(Listed([]))
+        as_source(Listed([])).read()
 
 
 def test_the_fingerprint_follows_what_the_samples_are_and_not_their_size():
