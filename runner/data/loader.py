@@ -47,7 +47,7 @@ class Batch(NamedTuple):
         return self.indices.numel() if self.part is None else self.part.num_all
 
 
-class TensorStore(Dataset[tuple[Tensor, ...]]):
+class TensorStore:
     """All samples; a batch is one gather from each input and the targets.
 
     What is held in memory becomes tensors that share it; what is lazy is decoded, or read from a cache on the disk, by
@@ -58,16 +58,8 @@ class TensorStore(Dataset[tuple[Tensor, ...]]):
         self.inputs = tuple(_shared(values) for values in samples.inputs)
         self.targets = _shared(samples.targets)
 
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        """One sample, (input_1, ..., input_k, target)."""
-        batch = self.__getitems__(np.array([index]))
-        return (*(values[0] for values in batch.inputs), batch.targets[0])
-
-    def __getitems__(self, ids: Array) -> Batch:
-        """The samples with these ids, as a batch.
+    def batch(self, ids: Array) -> Batch:
+        """The samples with these ids (B,).
 
         Raises:
             UserError: If the file of one cannot be decoded; the message names it.
@@ -191,7 +183,7 @@ class _Told(Dataset[Batch | UserError]):
     def __getitems__(self, wanted: _Wanted) -> Batch | UserError:
         epoch, ids, part = wanted
         try:
-            batch = self._store.__getitems__(ids)
+            batch = self._store.batch(ids)
             for change in self._changes:
                 batch = change(batch, epoch)
             return batch if part is None else batch._replace(part=part)

@@ -222,7 +222,7 @@ def _picture(splits: Splits, num_classes: int) -> Pixels | None:
         return None
     indices = splits.train.indices
     ids = indices[np.unique(np.linspace(0, len(indices) - 1, _SHOWN).astype(np.int64))]
-    rows = {"as kept": Prepare()(splits.store.__getitems__(ids))}
+    rows = {"as kept": Prepare()(splits.store.batch(ids))}
     for epoch in range(3):
         rows[f"epoch {epoch + 1}"] = splits.as_pictures(splits.train.some(ids, epoch), epoch, training=True)
     rows["evaluated"] = splits.as_pictures(splits.train_in_order.some(ids))

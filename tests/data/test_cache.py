@@ -223,7 +223,7 @@ def test_rows_asked_for_are_those_that_would_be_held(
     ids = np.random.default_rng(0).integers(0, len(held), 20)
     assert streamed.inputs[0].shape == held.inputs[0].shape
     assert streamed.inputs[0].dtype == held.inputs[0].dtype
-    expected, batch = TensorStore(held).__getitems__(ids), TensorStore(streamed).__getitems__(ids)
+    expected, batch = TensorStore(held).batch(ids), TensorStore(streamed).batch(ids)
     assert_identical(tuple(batch), tuple(expected))
     assert (streamed.names, streamed.class_names) == (held.names, held.class_names)
     assert np.array_equal(streamed.groups, held.groups)
@@ -242,7 +242,7 @@ def test_mean_and_deviation_are_the_same_to_the_last_bit(
 def test_a_worker_that_is_not_forked_gets_the_same(tiny_pictures: Path, kind: str) -> None:
     samples = SOURCES[kind]().stream()
     there, ids = pickle.loads(pickle.dumps(TensorStore(samples))), np.array([3, 0])
-    assert_identical(tuple(there.__getitems__(ids)), tuple(TensorStore(samples).__getitems__(ids)))
+    assert_identical(tuple(there.batch(ids)), tuple(TensorStore(samples).batch(ids)))
 
 
 def test_only_what_is_asked_for_is_decoded(tiny_pictures: Path, decoded: list[str]) -> None:
@@ -327,9 +327,9 @@ def test_pictures_and_masks_that_were_replaced_meanwhile_are_named(
 ) -> None:
     store = TensorStore(SOURCES["tiles"](mask_values=[0, 255]).stream())
     replacement.save(Path("cells", file))
-    store.__getitems__(np.arange(8))  # those of the first picture
+    store.batch(np.arange(8))  # those of the first picture
     with pytest.raises(UserError, match=told):
-        store.__getitems__(np.arange(7, 9))
+        store.batch(np.arange(7, 9))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -38,7 +38,6 @@ def test_the_store_shares_the_memory_of_the_samples():
     store = TensorStore(Samples((images,), np.array([0, 1])))
     images[1] = 7
     assert store.inputs[0][1].unique().item() == 7
-    assert store[1][0].shape == (1, 2, 2)
 
 
 def test_arrays_that_must_not_be_written_are_copied():
@@ -88,8 +87,8 @@ def test_going_on_from_batch_k_yields_the_rest_of_the_epoch(store, workers):
 
 def test_the_batches_before_are_not_loaded(store, monkeypatch):
     loaded = []
-    gather = TensorStore.__getitems__
-    monkeypatch.setattr(TensorStore, "__getitems__", lambda self, rows: loaded.append(len(rows)) or gather(self, rows))
+    gather = TensorStore.batch
+    monkeypatch.setattr(TensorStore, "batch", lambda self, rows: loaded.append(len(rows)) or gather(self, rows))
     list(Batches(store, np.arange(COUNT), 8).epoch(0, start=5))
     assert loaded == [8, 2]
 

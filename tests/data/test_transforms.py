@@ -27,7 +27,7 @@ def masked():
 
 
 def batch_of(store, ids, changes=JITTER, epoch=0, seed=0):
-    return PerSample(changes, seed, "data.augment")(store.__getitems__(np.array(ids)), epoch)
+    return PerSample(changes, seed, "data.augment")(store.batch(np.array(ids)), epoch)
 
 
 def test_a_transform_sees_what_torchvision_would(store):
@@ -119,14 +119,14 @@ def test_a_collate_of_ones_own_is_called_as_dataloader_calls_it(store):
         images = torch.stack([image for image, _ in samples])
         return images[:, :, :4], torch.tensor([int(target) + 100 for _, target in samples])
 
-    batch = Collated(halved)(store.__getitems__(np.array([4, 2])), 0)
+    batch = Collated(halved)(store.batch(np.array([4, 2])), 0)
     assert torch.equal(batch.inputs[0], torch.from_numpy(IMAGES[[4, 2], :, :4]))
     assert batch.targets.tolist() == [104, 102]
     assert batch.indices.tolist() == [4, 2]
 
 
 def test_torchs_default_collate_changes_nothing(store):
-    plain = store.__getitems__(np.array([4, 2]))
+    plain = store.batch(np.array([4, 2]))
     batch = Collated(torch.utils.data.default_collate)(plain, 0)
     assert torch.equal(batch.inputs[0], plain.inputs[0])
     assert torch.equal(batch.targets, plain.targets)

@@ -211,7 +211,7 @@ def test_going_to_a_batch_of_an_epoch_loads_nothing_of_the_ones_before(
 ) -> None:
     loaded: list[list[int]] = []
     trained: list[list[int]] = []
-    load, train_step = TensorStore.__getitems__, loop.train_step
+    load, train_step = TensorStore.batch, loop.train_step
 
     def noting_load(self: TensorStore, ids: Any) -> Any:
         loaded.append(ids.tolist())
@@ -221,7 +221,7 @@ def test_going_to_a_batch_of_an_epoch_loads_nothing_of_the_ones_before(
         trained.extend(one.indices.tolist() for one in window)
         return train_step(parts, window, *args)
 
-    monkeypatch.setattr(TensorStore, "__getitems__", noting_load)
+    monkeypatch.setattr(TensorStore, "batch", noting_load)
     monkeypatch.setattr(loop, "train_step", noting_step)
     execute(new_run(*SMALL))
     whole = trained.copy()

@@ -197,7 +197,7 @@ def slow_to_load(pids: Path) -> None:
     """From the sixth batch on, loader workers take their time; each leaves its number."""
     from runner.data.loader import TensorStore
 
-    gather = TensorStore.__getitems__
+    gather = TensorStore.batch
 
     def slowly(self: TensorStore, ids: Any) -> Any:
         (pids / str(os.getpid())).touch()
@@ -205,7 +205,7 @@ def slow_to_load(pids: Path) -> None:
             time.sleep(0.3)
         return gather(self, ids)
 
-    TensorStore.__getitems__ = slowly  # type: ignore[method-assign]
+    TensorStore.batch = slowly  # type: ignore[method-assign]
 
 
 def train_with_slow_workers(pids: Path, *overrides: str) -> int:

@@ -102,7 +102,7 @@ def test_training_and_evaluation_bring_images_to_the_size_of_the_model(load: Loa
     assert splits.prepare(trained, 0, training=True)[0][0].shape == (64, 1, 6, 6)
     assert splits.val is not None
     evaluated = next(splits.val.epoch(0))
-    plain = splits.store.__getitems__(evaluated.indices.numpy()).inputs[0].float() / 255
+    plain = splits.store.batch(evaluated.indices.numpy()).inputs[0].float() / 255
     inputs = splits.prepare(evaluated)[0][0]
     torch.testing.assert_close(inputs, (plain[:, :, 1:7, 1:7] - 0.3053) / 0.3759)
 

@@ -67,7 +67,7 @@ BY_HAND: dict[str, tuple[list[str], Make]] = {
 
 def gradient(parts: Parts, model: nn.Module, step: int) -> None:
     """Leave the gradient of some of the training samples in the weights of a model."""
-    batch = parts.splits.store.__getitems__(np.arange(16 * step, 16 * step + 16))
+    batch = parts.splits.store.batch(np.arange(16 * step, 16 * step + 16))
     inputs, targets = parts.splits.prepare(batch)
     model.zero_grad()
     nn.functional.cross_entropy(model(*inputs), targets).backward()
