@@ -31,7 +31,7 @@ from runner.runs.directory import RunDirectory, create
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SHIPPED = Places((shipped_conf(),), ())
+SHIPPED = Places.shipped()
 HOME = "/home/me/project"
 """The current folder, where a message in the docs names it."""
 

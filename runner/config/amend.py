@@ -11,7 +11,7 @@ from runner.config.check import mistakes, unknown_key
 from runner.config.fit_device import DEVICE_CHECKS
 from runner.config.frozen import frozen
 from runner.config.origin import Origin
-from runner.config.paths import Places, shipped_conf
+from runner.config.paths import Places
 from runner.config.schema import RunConfig
 from runner.config.sections.optimization import OPEN_ENDED
 from runner.errors import UserError, UserErrors
@@ -66,7 +66,7 @@ def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
     """
     frozen(run)
     config = run.config()
-    origin = Origin(Places((shipped_conf(),), ()), run.choices(), {text.partition("=")[0]: text for text in overrides})
+    origin = Origin(Places.shipped(), run.choices(), {text.partition("=")[0]: text for text in overrides})
     changed, errors = copy.deepcopy(config), []
     begun = _begun(read_status(run)[0])
     for text in overrides:

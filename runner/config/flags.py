@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from runner.config.catalogue import default_keys
-from runner.config.paths import Places, shipped_conf
+from runner.config.paths import Places
 from runner.config.shorthand import is_of_sweeps, shortened, written_out
 from runner.errors import UserError, nearest
 
@@ -133,5 +133,5 @@ def _unknown_flag(prog: str, flag: str, after: Sequence[str], flags: Sequence[st
 def key_called(name: str) -> str | None:
     """The setting or group that somebody means by ``lr`` or ``batch-size``: ``optimizer.lr``, ``data.batch_size``."""
     wanted = name.replace("-", "_").lower()
-    keys = default_keys(Places((shipped_conf(),), ()))
+    keys = default_keys(Places.shipped())
     return next((key for key in keys if key == wanted or key.endswith(f".{wanted}")), None)

@@ -6,7 +6,7 @@ from typing import Any
 from runner import __version__
 from runner.config.check import mistakes
 from runner.config.origin import Origin
-from runner.config.paths import Places, shipped_conf
+from runner.config.paths import Places
 from runner.config.schema import RunConfig
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
@@ -19,7 +19,7 @@ def frozen(run: RunDirectory) -> RunConfig:
         UserError: If it is none of this version: with each key, and the version that made the run.
     """
     config = run.config()
-    wrong = mistakes(config, Origin(Places((shipped_conf(),), ()), run.choices(), {}))
+    wrong = mistakes(config, Origin(Places.shipped(), run.choices(), {}))
     if wrong:
         raise UserError(
             f"{run.config_file} is no configuration of this version, {__version__}: "

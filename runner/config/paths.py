@@ -22,6 +22,11 @@ class Places:
     import_paths: tuple[Path, ...]
 
     @classmethod
+    def shipped(cls) -> "Places":
+        """The shipped folder alone, for what is not composed anew."""
+        return cls((shipped_conf(),), ())
+
+    @classmethod
     def find(cls, config_dir: str | None, current: Path) -> "Places":
         """The folders for ``--config-dir`` (or a ``conf/`` in the current folder, when there is one).
 

@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 
 from runner.config.check import mistakes
 from runner.config.origin import Origin
-from runner.config.paths import Places, shipped_conf
+from runner.config.paths import Places
 from runner.config.sections.launching import AnyLauncher, LauncherOfHydra
 from runner.config.shorthand import shortened, written_out
 from runner.config.typed import QUOTING, first_line
@@ -43,7 +43,7 @@ def relaunching(record: Mapping[str, Any], overrides: Sequence[str]) -> AnyLaunc
             raise UserError(f"{text} cannot be read: {first_line(error)}", fix=QUOTING) from None
         typed[key] = text
     node = {"hydra": {"launcher": settings}}
-    errors = mistakes(node, Origin(Places((shipped_conf(),), ()), {}, typed), LauncherOfHydra)
+    errors = mistakes(node, Origin(Places.shipped(), {}, typed), LauncherOfHydra)
     if errors:
         raise UserErrors([error.reworded(shortened) for error in errors])
     return LauncherOfHydra.model_validate(node).hydra.launcher

@@ -9,7 +9,7 @@ from torch import nn
 from torchvision import models
 
 from runner.config.compose import Composer
-from runner.config.paths import Places, shipped_conf
+from runner.config.paths import Places
 from runner.errors import UserError
 from runner.models.choices import SEGMENTATION_NAMES, VISION_NAMES
 from runner.models.vision import torchvision_model
@@ -20,7 +20,7 @@ def build(name, channels=3, outputs=5, image_size=(64, 64)):
 
 
 def compose(*typed):
-    return Composer(Places((shipped_conf(),), ())).compose(typed)
+    return Composer(Places.shipped()).compose(typed)
 
 
 def test_the_names_are_those_of_torchvision():
@@ -80,7 +80,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest_before_anything_is_made():
 def test_composing_it_imports_neither_torch_nor_torchvision():
     script = (
         "import sys; from runner.config.compose import Composer; from runner.config.paths import *;"
-        "Composer(Places((shipped_conf(),), ())).compose(['model=torchvision', 'data.image_size=[32,32]']);"
+        "Composer(Places.shipped()).compose(['model=torchvision', 'data.image_size=[32,32]']);"
         "print(*{'torch', 'torchvision'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
