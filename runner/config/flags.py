@@ -75,17 +75,7 @@ def parse(args: Sequence[str], command: str = "train") -> Flags:
                 f"{shortened(alone or '--dry-run')} is about a sweep, and one run is asked for",
                 fix="runner train -m KEY=VALUE,VALUE; runner submit sends one run to a cluster",
             )
-    return Flags(
-        overrides=overrides,
-        multirun=found.multirun,
-        dry_run=found.dry_run,
-        config_dir=found.config_dir,
-        cfg=found.cfg,
-        resolve=found.resolve,
-        package=found.package,
-        info=found.info,
-        hydra_help=found.hydra_help,
-    )
+    return Flags(overrides, **vars(found))
 
 
 _SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--resolve", "--package", "-p")
