@@ -62,9 +62,8 @@ def groups(places: Places) -> list[Group]:
             group = file.parent.relative_to(conf).as_posix()
             if file.stem != "base" and not group.startswith("."):
                 files.setdefault(group, {})[file.stem] = file
-    shipped = places.conf_dirs[-1]
     return [
-        Group(name, tuple(_option(name, options[option], chosen, shipped) for option in sorted(options)))
+        Group(name, tuple(_option(name, options[option], chosen, places) for option in sorted(options)))
         for name, options in files.items()
         if options
     ]
@@ -125,7 +124,7 @@ def settings(text: str) -> list[Setting]:
     return found
 
 
-def _option(group: str, file: Path, defaults: Mapping[str, tuple[str, ...]], shipped: Path) -> Option:
+def _option(group: str, file: Path, defaults: Mapping[str, tuple[str, ...]], places: Places) -> Option:
     text = _text(file)
     brings = tuple(
         f"{other}={name}"
@@ -134,7 +133,7 @@ def _option(group: str, file: Path, defaults: Mapping[str, tuple[str, ...]], shi
         if overrides and name not in defaults.get(other, ())
     )
     is_default = file.stem in defaults.get(group, ())
-    return Option(file.stem, _header(text), brings, is_default, not file.is_relative_to(shipped))
+    return Option(file.stem, _header(text), brings, is_default, not places.is_shipped(file))
 
 
 def _header(text: str) -> str:

@@ -39,25 +39,7 @@ def misfits(config: Mapping[str, Any], origin: Origin, of_data_alone: bool = Fal
         of_data_alone: Whether it does not matter what is trained on the data.
     """
     run = RunConfig.model_validate(config)
-    if of_data_alone:
-        return [error for check in DATA_CHECKS if (error := check(run, origin))]
-    checks = (
-        *MODEL_CHECKS,
-        _overruled,
-        _losses_for_task,
-        _log_probabilities,
-        _weights_of_classes,
-        _two_classes,
-        _blending,
-        _blended_targets,
-        *DATA_CHECKS,
-        *DEVICE_CHECKS,
-        _momentum,
-        _validation,
-        _metrics,
-        _monitor,
-    )
-    return [error for check in checks if (error := check(run, origin))]
+    return [error for check in (DATA_CHECKS if of_data_alone else _CHECKS) if (error := check(run, origin))]
 
 
 def _overruled(run: RunConfig, origin: Origin) -> UserError | None:
@@ -231,3 +213,21 @@ def _monitor(run: RunConfig, origin: Origin) -> UserError | None:
         nearest=close,
         fix=f"monitor={close}" if close else None,
     )
+
+
+_CHECKS = (
+    *MODEL_CHECKS,
+    _overruled,
+    _losses_for_task,
+    _log_probabilities,
+    _weights_of_classes,
+    _two_classes,
+    _blending,
+    _blended_targets,
+    *DATA_CHECKS,
+    *DEVICE_CHECKS,
+    _momentum,
+    _validation,
+    _metrics,
+    _monitor,
+)

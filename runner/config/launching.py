@@ -15,7 +15,7 @@ from runner.config.origin import Origin
 from runner.config.search import CONFIG_NAME
 from runner.config.sections.launching import Launching, OfHydra, SlurmLauncher
 from runner.config.shorthand import is_of_sweeps, shortened
-from runner.config.typed import read
+from runner.config.typed import by_key, read
 from runner.errors import UserError, UserErrors, nearest
 
 _OURS = "hydra_plugins.runner_plugins."
@@ -48,8 +48,7 @@ def launching(composer: Composer, typed: Sequence[str]) -> Launching:
     settings = {"hydra": {key: found[key] for key in ("launcher", "sweeper")}}
     errors = _foreign(settings["hydra"], composer)
     if not errors:
-        by_key = {text.partition("=")[0].lstrip("+~"): text for text in about_sweeps}
-        errors = mistakes(settings, Origin(composer.places, {}, by_key), OfHydra)
+        errors = mistakes(settings, Origin(composer.places, {}, by_key(about_sweeps)), OfHydra)
     if errors:
         raise UserErrors([one.reworded(shortened) for one in errors])
     return OfHydra.model_validate(settings).hydra
