@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
-from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -35,21 +33,7 @@ class Composer:
 
     def __init__(self, places: Places) -> None:
         self.places = places
-        self._files = ConfigFiles(places)
-
-    @property
-    def hydra(self) -> Hydra:
-        """Hydra, set up over the search path."""
-        return self._files.hydra
-
-    @property
-    def loader(self) -> ConfigLoader:
-        """Hydra's loader over the search path."""
-        return self._files.loader
-
-    def is_group(self, name: str) -> bool:
-        """Whether a name is that of a folder of options."""
-        return bool(self._files.is_group(name))
+        self.files = ConfigFiles(places)
 
     def compose(self, typed: Sequence[str], of_data_alone: bool = False) -> Composed:
         """Compose, resolve and check one run.
@@ -62,21 +46,21 @@ class Composer:
             UserErrors: With every mistake in what was typed.
         """
         try:
-            composed = self._files.load(typed)
+            composed = self.files.load(typed)
         except (HydraException, OmegaConfBaseException) as error:
             raise self.explained(typed, error) from None
         return self.settle(composed, typed, of_data_alone)
 
     def explained(self, typed: Sequence[str], refusal: Exception) -> UserErrors:
         """Every mistake in overrides that Hydra refused."""
-        return UserErrors(diagnose(self._files, typed, refusal))
+        return UserErrors(diagnose(self.files, typed, refusal))
 
     def settle(self, composed: DictConfig, typed: Sequence[str], of_data_alone: bool = False) -> Composed:
         """Fill in what the data knows, resolve and check a configuration that Hydra composed."""
-        errors, config = settled(self._files, composed, typed, of_data_alone)
+        errors, config = settled(self.files, composed, typed, of_data_alone)
         if errors:
             raise UserErrors(errors)
-        return Composed(config, self._files.choices(composed, typed), list(typed))
+        return Composed(config, self.files.choices(composed, typed), list(typed))
 
     def show(self, flags: Flags) -> int:
         """Print the configuration, or how it was put together, as Hydra does; a mistake in it is told our way."""
@@ -84,13 +68,13 @@ class Composer:
         if flags.cfg and self._shown(flags) is None:
             print("null")  # of which Hydra would say that it is not there
         elif flags.cfg:
-            self.hydra.show_cfg(CONFIG_NAME, flags.overrides, flags.cfg, flags.package, flags.resolve)
+            self.files.hydra.show_cfg(CONFIG_NAME, flags.overrides, flags.cfg, flags.package, flags.resolve)
         elif flags.info:
             logging.getLogger("hydra").setLevel(logging.DEBUG)  # Hydra prints these pages by logging them
             logging.raiseExceptions = False  # a reader such as head may leave early
-            self.hydra.show_info(flags.info, CONFIG_NAME, flags.overrides)
+            self.files.hydra.show_info(flags.info, CONFIG_NAME, flags.overrides)
         else:
-            self.hydra.hydra_help(CONFIG_NAME, get_args_parser(), get_args_parser().parse_args(["--hydra-help"]))
+            self.files.hydra.hydra_help(CONFIG_NAME, get_args_parser(), get_args_parser().parse_args(["--hydra-help"]))
         return 0
 
     def _shown(self, flags: Flags) -> Any:
@@ -99,7 +83,7 @@ class Composer:
         Raises:
             UserError: If there is no such part.
         """
-        config = self.hydra.get_sanitized_cfg(self._files.load(flags.overrides), str(flags.cfg))
+        config = self.files.hydra.get_sanitized_cfg(self.files.load(flags.overrides), str(flags.cfg))
         node: Any = plain(config, resolve=False)
         for key in (flags.package or "_global_").split("."):
             if key == "_global_" or not isinstance(node, Mapping):  # Hydra enters lists and follows references

@@ -33,9 +33,9 @@ def launching(composer: Composer, typed: Sequence[str]) -> Launching:
     """
     about_sweeps = [text for text in typed if is_of_sweeps(text)]
     # Without values of the runs, which decide nothing here: a sweep over models may set what the default model has not.
-    deciding = [text for text in typed if _key(text).startswith("hydra") or composer.is_group(_key(text))]
+    deciding = [text for text in typed if _key(text).startswith("hydra") or composer.files.is_group(_key(text))]
     try:
-        composed = composer.loader.load_configuration(CONFIG_NAME, overrides=deciding, run_mode=RunMode.MULTIRUN)
+        composed = composer.files.loader.load_configuration(CONFIG_NAME, overrides=deciding, run_mode=RunMode.MULTIRUN)
         found = OmegaConf.to_container(composed.hydra, resolve=False)
     except (HydraException, OmegaConfBaseException) as error:
         overrides, errors = read(typed)
@@ -81,7 +81,7 @@ def slurm_launcher(composer: Composer, typed: Sequence[str]) -> SlurmLauncher:
 
 def options(composer: Composer, group: str) -> list[str]:
     """The names of all launchers, or of all sweepers: ``group`` is one of the two."""
-    found = composer.loader.get_group_options(f"hydra/{group}", ObjectType.CONFIG, CONFIG_NAME)
+    found = composer.files.loader.get_group_options(f"hydra/{group}", ObjectType.CONFIG, CONFIG_NAME)
     return [option for option in found if option != "basic"]
 
 

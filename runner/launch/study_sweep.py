@@ -46,7 +46,7 @@ class Question:
         Raises:
             UserErrors: If something cannot be read, or there is nothing to choose.
         """
-        found, fixed = spaces(parsed([*params(settings), *typed], composer.loader))
+        found, fixed = spaces(parsed([*params(settings), *typed], composer.files.loader))
         if not found:
             raise UserError(
                 "a study has nothing to choose from",

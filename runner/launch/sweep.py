@@ -232,9 +232,9 @@ def _place_of(first: Composed) -> Path:
 def _points(composer: Composer, typed: Sequence[str], sweeper: GridSweeper) -> list[Point]:
     first_seed = 0
     if sweeper.seeds is not None:
-        one_of_all = grid(typed, sweeper.model_copy(update={"seeds": None}), composer.loader, 0)[0]
+        one_of_all = grid(typed, sweeper.model_copy(update={"seeds": None}), composer.files.loader, 0)[0]
         first_seed = int(composer.compose(one_of_all).config["seed"])
-    return grid(typed, sweeper, composer.loader, first_seed)
+    return grid(typed, sweeper, composer.files.loader, first_seed)
 
 
 def _compose_all(composer: Composer, points: Sequence[Point]) -> list[Composed]:

@@ -22,7 +22,7 @@ def sweeper(**settings: object) -> GridSweeper:
 
 @pytest.fixture(scope="module")
 def loader() -> object:
-    return Composer(Places.find(None, Path.cwd())).loader
+    return Composer(Places.find(None, Path.cwd())).files.loader
 
 
 def test_every_combination_is_a_point_and_the_last_key_varies_first(loader) -> None:
