@@ -3,9 +3,9 @@
 import importlib
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from runner import __version__
+from runner.errors import UserError, nearest
 from runner.streams import is_lost, leave, make_printable
 
 COMMANDS = {
@@ -53,6 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(args: list[str]) -> int:
+    try:
+        return _carry_out(args)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _carry_out(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if args else 2
@@ -62,12 +72,11 @@ def _dispatch(args: list[str]) -> int:
     if args[0] in ("-sc", "--shell-completion"):
         return _call("completion", args[1:])
     if args[0] not in COMMANDS:
-        close = get_close_matches(args[0], COMMANDS, n=1)
-        print(f"runner {args[0]}: there is no such command", file=sys.stderr)
-        print(f"  expected: {', '.join(COMMANDS)}", file=sys.stderr)
-        if close:
-            print(f"  nearest:  {close[0]}", file=sys.stderr)
-        return 2
+        raise UserError(
+            f"runner {args[0]}: there is no such command",
+            expected=", ".join(COMMANDS),
+            nearest=nearest(args[0], COMMANDS),
+        )
     return _call(args[0], args[1:])
 
 
@@ -93,15 +102,7 @@ def usage() -> str:
 
 
 def _call(command: str, args: list[str]) -> int:
-    from runner.errors import UserError
-
-    try:
-        return int(importlib.import_module(f"runner.commands.{command}").main(args))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return int(importlib.import_module(f"runner.commands.{command}").main(args))
 
 
 if __name__ == "__main__":
