@@ -45,6 +45,12 @@ def is_image(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
 
 
+def with_extension(name: str, extension: str | None) -> str:
+    """A file's name as it is written in a table, with the extension that is left out there; nothing stays nothing."""
+    missing = name and extension and not name.lower().endswith(extension.lower())
+    return f"{name}{extension}" if missing else name
+
+
 def require_folder(folder: Path, key: str) -> None:
     """Refuse a folder that is not there.
 

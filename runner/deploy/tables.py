@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.data.confine import Root
+from runner.data.files import with_extension
 from runner.data.table import Column, Table
 from runner.deploy.array_rows import ArrayFiles
 from runner.deploy.items import FileInTable, Item, Numbers, Part
@@ -86,7 +87,7 @@ def rows_of(path: Path, stored: Sequence[Values], layout: Layout, files: ArrayFi
     rows = table.read({"a column of files": of_files, "features": numbers})
     num_files = len(of_files)
     for number, cells in enumerate(rows.cells, start=1):
-        names = [_with_extension(cell, layout.extension) for cell in cells[:num_files]]
+        names = [with_extension(cell, layout.extension) for cell in cells[:num_files]]
         first = names[0] if names else None
         left = iter(cells[num_files:])
         files_left = iter(names)
@@ -104,15 +105,11 @@ def _require_header(table: Table, path: Path, columns: Sequence[Column], layout:
     for position in table.positions({"a column of files": columns}):
         title = table.titles[position]
         with suppress(ValueError):
-            Root(path.parent).file(_with_extension(title, layout.extension))
+            Root(path.parent).file(with_extension(title, layout.extension))
             raise UserError(
                 f"{path}: the first row is to name the columns, but {title} in it is a file",
                 expected="a row such as image before the first sample, as the tables of the run have it",
             )
-
-
-def _with_extension(name: str, extension: str | None) -> str:
-    return name + extension if extension and not name.lower().endswith(extension.lower()) else name
 
 
 def _file_columns(titles: Sequence[str], stored: Sequence[Values], layout: Layout, path: Path) -> list[Column | None]:

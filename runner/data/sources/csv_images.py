@@ -13,7 +13,7 @@ import numpy as np
 from runner.data import fingerprint
 from runner.data.confine import Root
 from runner.data.decode import Fit
-from runner.data.files import NUM_SHOWN, Problem, header_of, report, require_folder
+from runner.data.files import NUM_SHOWN, Problem, header_of, report, require_folder, with_extension
 from runner.data.labels import Labels, read_labels
 from runner.data.lazy import hold, images_of
 from runner.data.source import Array, Facts, Progress, Samples, Size, silent
@@ -101,7 +101,7 @@ class CsvImages:
             return
         title = self._table.titles_of(path)[column]
         with suppress(ValueError):
-            Root(self.root).file(self._with_extension(title))
+            Root(self.root).file(with_extension(title, self.extension))
             raise UserError(
                 f"{path}: the first row is to name the columns, but {title} in it is an image",
                 expected="a row such as image,label before the first sample",
@@ -151,7 +151,7 @@ class CsvImages:
 
     @cached_property
     def _names(self) -> list[str]:
-        return [self._with_extension(cells[0]) for cells in self._rows.cells]
+        return [with_extension(cells[0], self.extension) for cells in self._rows.cells]
 
     @cached_property
     def _labels(self) -> Labels:
@@ -175,10 +175,6 @@ class CsvImages:
         if self.split_column is not None:
             return parts_of([cells[-1] for cells in self._rows.cells])
         return (np.array(self._rows.parts) if len(self._table.files) > 1 else None), {}
-
-    def _with_extension(self, name: str) -> str:
-        missing = name and self.extension and not name.lower().endswith(self.extension.lower())
-        return f"{name}{self.extension}" if missing else name
 
     def _resolve(self) -> list[Path]:
         """The file of each row.
