@@ -252,3 +252,11 @@ def test_labels_far_above_the_number_of_samples_are_no_classes_unless_they_are_l
     assert f"data.source.label=y: the largest label of 2 samples is {largest}" in refusal_of(tmp_path / "x.npz")
     if largest < 2**63:
         assert Tensors(tmp_path / "x.npz", classes=[0, largest]).facts().num_classes == 2
+
+
+def test_class_numbers_that_are_wrong_are_told_as_labels_of_any_other_kind_are(tmp_path, rows):
+    np.savez(tmp_path / "x.npz", x=rows[:3], y=np.array([0, 7, 9]))
+    with pytest.raises(UserError, match=r"y of .*x\.npz: sample 1: the label '7' is none of 0, 1, and 1 more samples"):
+        Tensors(tmp_path / "x.npz", classes=[0, 1]).read()
+    with pytest.raises(UserError, match=r"data\.source\.label=y: not one label is in data\.source\.classes=\[cat\]"):
+        Tensors(tmp_path / "x.npz", classes=["cat"]).read()

@@ -238,23 +238,15 @@ class Tensors:
         if values.dtype.kind in "iub" and len(titles) == 1 and self.task in ("classification", "binary"):
             if self.classes is None:
                 require_classes(int(values.max()), len(values), f"data.source.label={titles[0]}")
-            return self._numbered(values[:, 0].astype(np.int64), target)
+            values = values.astype(np.int64)
+            if self.classes is None and values.min() >= 0:  # they need not be read as texts
+                return Labels(values[:, 0], (), {}, int(values.max()) + 1)
         labels = read_labels(values.astype(str).tolist(), self.task, titles, "data.source.label", self.classes)
         if labels.problems:
             index = min(labels.problems)
             more = f", and {len(labels.problems) - 1} more samples" if len(labels.problems) > 1 else ""
             raise UserError(f"{target}: sample {index}: {labels.problems[index]}{more}")
         return labels if values.dtype.kind == "U" or labels.num_classes else labels._replace(targets=_values(values))
-
-    def _numbered(self, classes: Array, target: _Entry) -> Labels:
-        """Class numbers that need not be read as texts."""
-        if self.classes is not None or classes.min() < 0:
-            labels = read_labels([[str(c)] for c in classes], self.task, ["target"], "data.source.label", self.classes)
-            if labels.problems:
-                index = min(labels.problems)
-                raise UserError(f"{target}: sample {index}: {labels.problems[index]}")
-            return labels
-        return Labels(classes, (), {}, int(classes.max()) + 1)
 
 
 def _entry(given: Any, path: Path) -> _Entry:
