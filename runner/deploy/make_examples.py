@@ -50,11 +50,7 @@ def make_examples(run: RunDirectory, trust: Trust, console: Console, count: int 
     parts = assemble(config, run.choices(), console)
     parts.load_weights(state)
     splits = parts.splits
-    split, batches = next(
-        (name, one)
-        for name, one in (("test", splits.test), ("val", splits.val), ("train", splits.train_in_order))
-        if one is not None
-    )
+    *_, (split, batches) = splits.by_name.items()
     ids = batches.indices[:_LOOKED_AT]
     samples: list[_Sample] = []
     with console.progress("predicting examples", len(ids)) as progress:

@@ -26,6 +26,9 @@ from runner.data.transforms import Collated, PerSample, is_torchvision
 from runner.data.wrap import as_source
 from runner.errors import UserError
 
+IN_WORDS = {"train": "training", "val": "validation", "test": "test"}
+"""What a split is called where people read of it."""
+
 _QUICK = 2**24
 """Values of images whose mean is measured in no time, so that it is not worth a file."""
 
@@ -56,10 +59,15 @@ class Splits:
     kept: str
     """What is done with decoded images, in words; empty for data that needs no decoding."""
 
+    @property
+    def by_name(self) -> dict[str, Batches]:
+        """The splits that there are, as an evaluation reads them: ``train``, ``val``, ``test``, in this order."""
+        found = {"train": self.train_in_order, "val": self.val, "test": self.test}
+        return {name: batches for name, batches in found.items() if batches is not None}
+
     def describe(self) -> str:
         """Sizes and shape, for the console."""
-        counts = {"training": self.train, "validation": self.val, "test": self.test}
-        sizes = ", ".join(f"{len(part.indices):,} {name}" for name, part in counts.items() if part is not None)
+        sizes = ", ".join(f"{len(part.indices):,} {IN_WORDS[name]}" for name, part in self.by_name.items())
         shapes = " and ".join("x".join(map(str, shape)) for shape in self.shapes)
         return f"{sizes} samples of {shapes}{', ' if self.kept else ''}{self.kept}"
 

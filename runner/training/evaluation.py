@@ -26,7 +26,7 @@ def evaluate_run(
     state = checkpoint_store(run, config).load(checkpoint)
     parts = assemble(config, run.choices(), console)
     splits = parts.splits
-    batches = {"train": splits.train_in_order, "val": splits.val, "test": splits.test}[split]
+    batches = splits.by_name.get(split)
     if batches is None:
         raise UserError(
             f"the data has no {split} split", expected="a split with samples: see data.split in config.yaml"

@@ -204,8 +204,7 @@ class Recorder:
 
     def _evaluation(self, name: str) -> str:
         """The command that evaluates the checkpoint that counts, on the test split where there is one."""
-        there = {"test": self.parts.splits.test, "val": self.parts.splits.val, "train": self.parts.splits.train}
-        split = next(split for split, batches in there.items() if batches is not None)
+        *_, split = self.parts.splits.by_name
         checkpoint = () if name == "best" else ("--checkpoint", name)
         return typed("runner", "eval", self.run.path, *checkpoint, *(() if split == "test" else ("--split", split)))
 
@@ -241,11 +240,9 @@ def require_finite(weights: Sequence[str], state: Mapping[str, Any]) -> None:
 
 def _columns(parts: Parts) -> list[tuple[str, str]]:
     """Split and metric of every figure that a run can come to."""
-    there = {"val": parts.splits.val is not None, "test": parts.splits.test is not None}
-    columns = [
-        ("train", name) for name in [*parts.figures(training=True), *(parts.penalties.names if parts.penalties else ())]
-    ]
-    return columns + [(split, name) for split in there if there[split] for name in parts.figures()]
+    trained = parts.figures(training=True) + (parts.penalties.names if parts.penalties else [])
+    evaluated = parts.figures()
+    return [(split, name) for split in parts.splits.by_name for name in (trained if split == "train" else evaluated)]
 
 
 def flatten(results: Results) -> dict[str, float]:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from runner.config.schema import RunConfig
-from runner.data.loader import Batches, TensorStore
+from runner.data.loader import TensorStore
 from runner.data.prepare import Prepare
 from runner.data.source import Array, silent
 from runner.data.stats import channel_stats
@@ -22,7 +22,7 @@ from runner.errors import UserError
 from runner.tracking.console import Console
 from runner.tracking.formatting import number, table
 from runner.tracking.pictures import Pixels, as_colours, as_rgb, grid
-from runner.training.data import Splits, load_data
+from runner.training.data import IN_WORDS, Splits, load_data
 
 _SHOWN = 8  # samples in the picture
 _CLASSES_SHOWN = 30  # in the table
@@ -117,7 +117,7 @@ def survey(config: RunConfig, picture: Path, is_silent: bool = False) -> Survey:
     watched = nullcontext(silent) if is_silent else console.progress("reading data")
     with watched as progress:
         splits = load_data(config.data, config.seed, torch.device("cpu"), progress, note=lambda line: None)
-    parts = {name: part for name, part in _parts(splits).items() if part is not None}
+    parts = {IN_WORDS[name]: part for name, part in splits.by_name.items()}
     targets = {name: _targets(splits.store, part.indices) for name, part in parts.items()}
     drawn = _picture(splits, config.data.num_classes or 1)
     if drawn is not None:
@@ -147,10 +147,6 @@ def _write(drawn: Pixels, picture: Path) -> None:
         raise UserError(
             f"the picture {picture} cannot be written: {error.strerror or error}", fix="-o FILE, in another folder"
         ) from error
-
-
-def _parts(splits: Splits) -> dict[str, Batches | None]:
-    return {"training": splits.train, "validation": splits.val, "test": splits.test}
 
 
 def _input(shape: tuple[int, ...], stored: Any, indices: Array) -> dict[str, Any]:
