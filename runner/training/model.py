@@ -124,8 +124,8 @@ def _supervise(
 
 def _on_device(net: N, config: RunConfig, device: Device, prepare: Prepare, team: Team | None) -> N:
     channels_last = config.device.channels_last
-    if team is not None and config.device.parallel == "fsdp":
-        channels_last = False  # it divides weights along their first axis, as they lie in memory
+    if team is not None and team.has_pieces:
+        channels_last = False  # weights are divided along their first axis, as they lie in memory
     if any(isinstance(layer, nn.Conv2d) for layer in net.modules()) if channels_last == "auto" else channels_last:
         net = net.to(memory_format=torch.channels_last)
         prepare.memory_format = torch.channels_last

@@ -35,6 +35,8 @@ class Shards(Team):
         sync_batch_norm: Whether batch normalisation is over all of them.
     """
 
+    has_pieces = True
+
     def __init__(self, group: Group, device: torch.device, sync_batch_norm: bool) -> None:
         self.group = group
         self._device = device

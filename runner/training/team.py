@@ -21,6 +21,8 @@ class Team(Protocol):
     """The processes, and how they have the model among them."""
 
     group: Group
+    has_pieces: bool
+    """Whether a process has but a piece of every weight."""
 
     def place(self, model: N) -> N:
         """Bring a model to where it is trained."""
@@ -71,6 +73,8 @@ class Replicas:
         device: Of this one.
         sync_batch_norm: Whether batch normalisation is over all of them.
     """
+
+    has_pieces = False
 
     def __init__(self, group: Group, device: torch.device, sync_batch_norm: bool) -> None:
         self.group = group
