@@ -6,10 +6,9 @@ from functools import partial
 from torch import nn
 
 from runner.errors import UserError, listing, nearest
-from runner.models.choices import ActivationName
 from runner.models.squareplus import Squareplus
 
-ACTIVATIONS: dict[ActivationName, Callable[[], nn.Module]] = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
@@ -30,11 +29,8 @@ def make_activation(name: str) -> nn.Module:
     Raises:
         UserError: If the table has no such name.
     """
-    for known, make in ACTIVATIONS.items():
-        if name == known:
-            return make()
-    raise UserError(
-        f"there is no activation {name}",
-        expected=listing(ACTIVATIONS),
-        nearest=nearest(name, ACTIVATIONS),
-    )
+    if name not in ACTIVATIONS:
+        raise UserError(
+            f"there is no activation {name}", expected=listing(ACTIVATIONS), nearest=nearest(name, ACTIVATIONS)
+        )
+    return ACTIVATIONS[name]()

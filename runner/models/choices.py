@@ -18,21 +18,6 @@ ActivationName = Literal[
 
 PoolName = Literal["max", "average"]
 
-InitMethod = Literal[
-    "constant",
-    "uniform",
-    "normal",
-    "truncated_normal",
-    "xavier_uniform",
-    "xavier_normal",
-    "kaiming_uniform",
-    "kaiming_normal",
-    "orthogonal",
-    "sparse",
-    "eye",
-    "dirac",
-]
-
 LayerType = Literal[
     "Linear",
     "Conv1d",

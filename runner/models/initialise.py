@@ -9,12 +9,10 @@ from typing import Any, TypedDict, TypeVar
 from torch import Tensor, nn
 
 from runner.errors import UserError, listing, nearest
-from runner.models.choices import InitMethod, LayerType
 
-_Name = TypeVar("_Name", bound=str)
 _Found = TypeVar("_Found")
 
-METHODS: dict[InitMethod, Callable[..., Tensor]] = {
+METHODS: dict[str, Callable[..., Tensor]] = {
     "constant": nn.init.constant_,
     "uniform": nn.init.uniform_,
     "normal": nn.init.normal_,
@@ -29,7 +27,7 @@ METHODS: dict[InitMethod, Callable[..., Tensor]] = {
     "dirac": nn.init.dirac_,
 }
 
-LAYERS: dict[LayerType, type[Any]] = {
+LAYERS: dict[str, type[Any]] = {
     "Linear": nn.Linear,
     "Conv1d": nn.Conv1d,
     "Conv2d": nn.Conv2d,
@@ -121,8 +119,7 @@ def _filler(spec: Mapping[str, Any] | None, where: str) -> Callable[[Tensor], Te
     return partial(method, **arguments)
 
 
-def _look_up(name: str, table: Mapping[_Name, _Found], where: str) -> _Found:
-    for known, found in table.items():
-        if name == known:
-            return found
-    raise UserError(f"{where}={name} is not known", expected=listing(table), nearest=nearest(name, table))
+def _look_up(name: str, table: Mapping[str, _Found], where: str) -> _Found:
+    if name not in table:
+        raise UserError(f"{where}={name} is not known", expected=listing(table), nearest=nearest(name, table))
+    return table[name]

@@ -9,8 +9,9 @@ import torch
 import yaml
 from torch import nn
 
+from runner.config.sections.init import Fill
 from runner.errors import UserError
-from runner.models.choices import InitMethod, LayerType
+from runner.models.choices import LayerType
 from runner.models.initialise import LAYERS, METHODS, initialise
 
 # Large enough that the spread of the weights is within 1 % of its expectation: fan_in and fan_out as torch counts them.
@@ -37,7 +38,8 @@ def filled(layer, **settings):
 
 
 def test_every_name_that_a_configuration_may_use_is_known_and_no_other():
-    assert set(METHODS) == set(get_args(InitMethod))
+    fills = get_args(get_args(Fill)[0])
+    assert set(METHODS) == {name for fill in fills for name in get_args(fill.model_fields["method"].annotation)}
     assert set(LAYERS) == set(get_args(LayerType)) == set(LAYERS_WITH_FANS)
 
 
