@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from runner.data import fingerprint
 from runner.data.decode import resize_all
 from runner.data.source import Array, Facts, Progress, Samples, Size, silent
-from runner.data.sources import download
+from runner.data.sources.published import Published
 from runner.errors import UserError
 
 _FOLDER = "cifar-10-batches-py"
@@ -18,7 +17,7 @@ _PARTS = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": [
 _NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-class CIFAR10:
+class CIFAR10(Published):
     """CIFAR-10 in its Python form, as torchvision lays it out: 50,000 to train on, 10,000 to test with.
 
     Args:
@@ -26,26 +25,19 @@ class CIFAR10:
         download: Fetch it through torchvision when files are missing.
     """
 
-    def __init__(self, root: str, download: bool = True) -> None:
-        self.root = Path(root)
-        self.download = download
+    title = "CIFAR-10"
 
-    def check(self) -> None:
-        """Refuse missing files, unless they may be downloaded."""
-        download.require("CIFAR-10", self._missing(), self.download)
+    def files(self) -> list[Path]:
+        """The batches, of the training part first."""
+        return [self.root / _FOLDER / name for names in _PARTS.values() for name in names]
 
     def facts(self) -> Facts:
         """Three channels, 32 x 32 pixels, ten classes."""
         return Facts(channels=3, image_size=(32, 32), num_classes=10, class_names=_NAMES)
 
-    def fingerprint(self) -> str:
-        """Digest of the files' contents."""
-        self._fetch()
-        return fingerprint.of_contents(self._files())
-
     def read(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
         """The official training part, then the official test part, each in its published order."""
-        self._fetch()
+        self.fetch()
         images, labels, official = [], [], []
         for part, names in _PARTS.items():
             for name in names:
@@ -60,20 +52,6 @@ class CIFAR10:
             official=np.array(official),
             class_names=_NAMES,
         )
-
-    def _fetch(self) -> None:
-        download.fetch("CIFAR-10", self._missing(), self.download, self._download)
-
-    def _download(self) -> None:
-        import torchvision.datasets
-
-        torchvision.datasets.CIFAR10(self.root, download=True)
-
-    def _files(self) -> list[Path]:
-        return [self.root / _FOLDER / name for names in _PARTS.values() for name in names]
-
-    def _missing(self) -> list[Path]:
-        return [file for file in self._files() if not file.is_file()]
 
 
 def read_batch(path: Path) -> tuple[Array, Array]:

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.data import fingerprint
 from runner.data.decode import resize_all
 from runner.data.source import Array, Facts, Progress, Samples, Size, silent
-from runner.data.sources import download
+from runner.data.sources.published import Published
 from runner.errors import UserError
 
 _UNSIGNED_BYTE = 8
 _PARTS = {"train": "train", "test": "t10k"}
 
 
-class MNIST:
+class MNIST(Published):
     """Handwritten digits, 60,000 to train on and 10,000 to test with, 28 x 28 grey pixels.
 
     Args:
@@ -31,26 +30,17 @@ class MNIST:
     title = "MNIST"
     class_names: tuple[str, ...] = tuple("0123456789")
 
-    def __init__(self, root: str, download: bool = True) -> None:
-        self.root = Path(root)
-        self.download = download
-
-    def check(self) -> None:
-        """Refuse missing files, unless they may be downloaded."""
-        download.require(self.title, self._missing(), self.download)
+    def files(self) -> list[Path]:
+        """Images and labels, of the training part first."""
+        return [self._file(name(part)) for part in _PARTS for name in (_images, _labels)]
 
     def facts(self) -> Facts:
         """One channel, 28 x 28 pixels, ten classes."""
         return Facts(1, (28, 28), len(self.class_names), self.class_names)
 
-    def fingerprint(self) -> str:
-        """Digest of the files' contents."""
-        self._fetch()
-        return fingerprint.of_contents([self._file(name) for name in self._names()])
-
     def read(self, image_size: Size | None = None, progress: Progress = silent) -> Samples:
         """The official training part, then the official test part, each in its published order."""
-        self._fetch()
+        self.fetch()
         images, labels = [], []
         for part in _PARTS:
             images.append(read_idx(self._file(_images(part)), ndim=3))
@@ -69,20 +59,6 @@ class MNIST:
             official=np.repeat(list(_PARTS), [len(part) for part in labels]),
             class_names=self.class_names,
         )
-
-    def _fetch(self) -> None:
-        download.fetch(self.title, self._missing(), self.download, self._download)
-
-    def _download(self) -> None:
-        import torchvision.datasets
-
-        getattr(torchvision.datasets, self.title)(self.root, download=True)
-
-    def _names(self) -> list[str]:
-        return [name(part) for part in _PARTS for name in (_images, _labels)]
-
-    def _missing(self) -> list[Path]:
-        return [self._file(name) for name in self._names() if not self._file(name).is_file()]
 
     def _file(self, name: str) -> Path:
         plain = self.root / self.title / "raw" / name
