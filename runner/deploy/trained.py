@@ -16,7 +16,7 @@ from runner.data.source import Array
 from runner.models.loading import load_saved
 from runner.runs.directory import RunDirectory
 from runner.runs.signature import Signature, Values
-from runner.training.data import changes_of
+from runner.training.changes import changes_of
 from runner.training.devices import Device, choose, prepare_process
 from runner.training.model import make_model
 from runner.training.session import checkpoint_store

@@ -1,36 +1,31 @@
 """From the data section of a configuration to batches that are ready to train on."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeGuard
+from typing import NamedTuple
 
 import torch
 
 from runner.build import build
 from runner.config.sections.data import Data
-from runner.data.augment import Augmentation
 from runner.data.cache import keep
 from runner.data.cutmix import blending
 from runner.data.disk_cache import DiskCache, Note, default_root
-from runner.data.fingerprint import of_arrays, of_contents, of_values
+from runner.data.fingerprint import of_contents, of_values
 from runner.data.listed import sample_weights, subset_of
-from runner.data.loader import Batches, Change, TensorStore
+from runner.data.loader import Batches, TensorStore
 from runner.data.prepare import Prepare
 from runner.data.sampler import Order, Weighted, class_weighted
 from runner.data.share import Share
-from runner.data.source import Array, Lazy, Progress, Samples, Streaming
+from runner.data.source import Array, Progress, Samples, Streaming
 from runner.data.split import Split, split
-from runner.data.stats import channel_stats
-from runner.data.transforms import Collated, PerSample, is_torchvision
 from runner.data.wrap import as_source
 from runner.errors import UserError
+from runner.training.changes import changes_of
+from runner.training.normalisation import normalisation
 
 IN_WORDS = {"train": "training", "val": "validation", "test": "test"}
 """What a split is called where people read of it."""
-
-_QUICK = 2**24
-"""Values of images whose mean is measured in no time, so that it is not worth a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +121,7 @@ def load_data(
             with_lead=training and blend is not None,
         )
 
-    normalize = _normalize(config, samples.inputs[0], parts.train, disk, progress)
+    normalize = normalisation(config.normalize, samples.inputs[0], parts.train, disk, progress)
     train, in_order = batches(parts.train, training=True), batches(parts.train)
     as_pictures = Prepare(augment=training_changes.on_device, evaluate=eval_changes.on_device, seed=seed)
     shapes = _shapes(config, train, in_order, as_pictures)
@@ -212,36 +207,6 @@ def _with_lists(fingerprint: str, config: Data) -> str:
     return of_values(data=fingerprint, lists=of_contents(files)) if files else fingerprint
 
 
-class Changes(NamedTuple):
-    """What happens to samples between the store and the model."""
-
-    where_made: tuple[Change, ...]
-    """Where a batch is made, by a worker if there are any."""
-    on_device: tuple[Augmentation, ...]
-
-
-def changes_of(config: Data, key: Literal["augment", "eval_transforms"], seed: int) -> Changes:
-    """What a list of changes, and ``data.collate``, come to.
-
-    Raises:
-        UserError: If a transform of torchvision comes after one that works on whole batches.
-    """
-    named = f"data.{key}"
-    built = [build(node.node(), key=f"{named}.{number}") for number, node in enumerate(getattr(config, key))]
-    of_torchvision = [is_torchvision(change) for change in built]
-    count = sum(of_torchvision)
-    if any(of_torchvision[count:]):
-        late = built[len(built) - 1 - of_torchvision[::-1].index(True)]
-        raise UserError(
-            f"{named}: torchvision's {type(late).__name__} comes after a change of whole batches",
-            expected="torchvision's first: they are applied where a batch is made, the others on the device",
-        )
-    where_made: list[Change] = [PerSample(built[:count], seed, named)] if count else []
-    if config.collate is not None:
-        where_made.append(Collated(build(config.collate.node(), key="data.collate")))
-    return Changes(tuple(where_made), tuple(built[count:]))
-
-
 def _shapes(config: Data, train: Batches, in_order: Batches, as_pictures: Prepare) -> tuple[tuple[int, ...], ...]:
     """The shape of each input after all changes, which are tried out on two samples.
 
@@ -286,39 +251,3 @@ def _order(config: Data, samples: Samples, indices: Array) -> str | Order:
     per_class = None if config.order == "balanced" else config.class_weights
     num_classes = config.num_classes or int(samples.classes.max()) + 1
     return class_weighted(samples.classes[indices], per_class, config.num_samples, config.replacement, num_classes)
-
-
-def _normalize(
-    config: Data, images: Array | Lazy, train: Array, disk: DiskCache | None, progress: Progress
-) -> dict[str, list[float]] | None:
-    if config.normalize is None:
-        return None
-    if config.normalize != "auto":
-        return {"mean": config.normalize.mean, "std": config.normalize.std}
-    if disk is None or math.prod(images.shape) < _QUICK:
-        return _measured(images, train, progress)
-    name = f"mean-std-{of_arrays([train])[:24]}"
-    found = disk.remembered(name)
-    if not _is_measure(found, images.shape[1]):
-        found = _measured(images, train, progress)
-        disk.remember(name, found)  # JSON gives numbers back to the last bit
-    return found
-
-
-def _measured(images: Array | Lazy, train: Array, progress: Progress) -> dict[str, list[float]]:
-    mean, std = channel_stats(images, train, progress)
-    return {"mean": mean, "std": std}
-
-
-def _is_measure(found: object, channels: int) -> TypeGuard[dict[str, list[float]]]:
-    """Whether a file that anybody may have written to holds a finite number for each channel."""
-    return (
-        isinstance(found, dict)
-        and found.keys() == {"mean", "std"}
-        and all(
-            isinstance(values, list)
-            and len(values) == channels
-            and all(isinstance(value, float) and math.isfinite(value) for value in values)
-            for values in found.values()
-        )
-    )

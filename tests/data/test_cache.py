@@ -28,7 +28,7 @@ from runner.data.sources.mask_folder import MaskFolder
 from runner.data.stats import channel_stats
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory
-from runner.training import data
+from runner.training import data, normalisation
 
 SMALL = ("epochs=2", "data.batch_size=3", "tracking.log_every=1", "tracking.graph=false", "data.split.val=0.25")
 UNET = ("model=unet", "model.width=4", "model.levels=1")
@@ -183,14 +183,14 @@ def test_sizes_are_told_in_decimal_units() -> None:
 def test_they_are_measured_once_and_the_same_numbers_serve_again(
     tiny_pictures: Path, new_run: NewRun, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(data, "_QUICK", 0)
+    monkeypatch.setattr(normalisation, "_QUICK", 0)
     measured: list[int] = []
 
     def noting(images: Any, indices: Any, progress: Any) -> Any:
         measured.append(len(indices))
         return channel_stats(images, indices, progress)
 
-    monkeypatch.setattr(data, "channel_stats", noting)
+    monkeypatch.setattr(normalisation, "channel_stats", noting)
 
     def normalize(*typed: str) -> Any:
         run = new_run(*SMALL, *OPTIONS["csv_images"], "data.normalize=auto", f"data.cache={kind}", *typed)
