@@ -29,7 +29,7 @@ def main(args: Sequence[str]) -> int:
     as_json = "--json" in rest
     flags = parse([word for word in rest if word != "--json"], "data")
     places = Places.find(flags.config_dir, Path.cwd())
-    composed = Composer(places).compose(flags.overrides, of_data_alone=True)
+    composed = Composer(places, of_data_alone=True).compose(flags.overrides)
     places.trust(everything=True).make_importable()
 
     from runner.config.schema import RunConfig

@@ -7,7 +7,6 @@ from typing import Any
 
 from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.diagnose import diagnose
@@ -29,18 +28,20 @@ class Composed:
 
 
 class Composer:
-    """Composes configurations from the shipped groups and the user's."""
+    """Composes configurations from the shipped groups and the user's.
 
-    def __init__(self, places: Places) -> None:
+    Args:
+        places: Where both are.
+        of_data_alone: Whether it does not matter what is trained on the data.
+    """
+
+    def __init__(self, places: Places, of_data_alone: bool = False) -> None:
         self.places = places
         self.files = ConfigFiles(places)
+        self._of_data_alone = of_data_alone
 
-    def compose(self, typed: Sequence[str], of_data_alone: bool = False) -> Composed:
-        """Compose, resolve and check one run.
-
-        Args:
-            typed: The overrides.
-            of_data_alone: Whether it does not matter what is trained on the data.
+    def compose(self, typed: Sequence[str]) -> Composed:
+        """Compose one run from overrides, fill in what the data knows, resolve and check it.
 
         Raises:
             UserErrors: With every mistake in what was typed.
@@ -49,18 +50,14 @@ class Composer:
             composed = self.files.load(typed)
         except (HydraException, OmegaConfBaseException) as error:
             raise self.explained(typed, error) from None
-        return self.settle(composed, typed, of_data_alone)
-
-    def explained(self, typed: Sequence[str], refusal: Exception) -> UserErrors:
-        """Every mistake in overrides that Hydra refused."""
-        return UserErrors(diagnose(self.files, typed, refusal))
-
-    def settle(self, composed: DictConfig, typed: Sequence[str], of_data_alone: bool = False) -> Composed:
-        """Fill in what the data knows, resolve and check a configuration that Hydra composed."""
-        errors, config = settled(self.files, composed, typed, of_data_alone)
+        errors, config = settled(self.files, composed, typed, self._of_data_alone)
         if errors:
             raise UserErrors(errors)
         return Composed(config, self.files.choices(composed, typed), list(typed))
+
+    def explained(self, typed: Sequence[str], refusal: Exception) -> UserErrors:
+        """Every mistake in overrides that Hydra refused."""
+        return UserErrors(diagnose(self.files, typed, refusal, self._of_data_alone))
 
     def show(self, flags: Flags) -> int:
         """Print the configuration, or how it was put together, as Hydra does; a mistake in it is told our way."""

@@ -20,13 +20,14 @@ from runner.config.typed import by_key, first_line, read
 from runner.errors import UserError, listing, nearest
 
 
-def diagnose(files: ConfigFiles, typed: Sequence[str], refusal: Exception) -> list[UserError]:
+def diagnose(files: ConfigFiles, typed: Sequence[str], refusal: Exception, of_data_alone: bool) -> list[UserError]:
     """Every mistake in overrides, one or more.
 
     Args:
         files: What they are put together with.
         typed: The overrides.
         refusal: What Hydra raised.
+        of_data_alone: Whether it does not matter what is trained on the data.
     """
     errors: list[UserError] = []
     choosing: list[str] = []
@@ -72,7 +73,8 @@ def diagnose(files: ConfigFiles, typed: Sequence[str], refusal: Exception) -> li
     refused = _refused_by_hydra(files, choosing, known)
     errors += refused.values()
     good = [*choosing, *(text for text in known if text not in refused)]
-    errors += [error for error in settled(files, files.load(good), good)[0] if str(error) not in map(str, errors)]
+    others, _ = settled(files, files.load(good), good, of_data_alone)
+    errors += [error for error in others if str(error) not in map(str, errors)]
     return errors or [UserError(first_line(refusal))]
 
 

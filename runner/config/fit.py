@@ -30,7 +30,7 @@ LOSS_OF_TASK = {
 }
 
 
-def misfits(config: Mapping[str, Any], origin: Origin, of_data_alone: bool = False) -> list[UserError]:
+def misfits(config: Mapping[str, Any], origin: Origin, of_data_alone: bool) -> list[UserError]:
     """What is wrong between the parts of a configuration that is valid part by part.
 
     Args:

@@ -17,7 +17,7 @@ from runner.errors import UserError
 
 
 def settled(
-    files: ConfigFiles, composed: DictConfig, typed: Sequence[str], of_data_alone: bool = False
+    files: ConfigFiles, composed: DictConfig, typed: Sequence[str], of_data_alone: bool
 ) -> tuple[list[UserError], dict[str, Any]]:
     """Every mistake in a configuration, and its values.
 

@@ -119,6 +119,11 @@ def test_a_wrong_request_is_refused_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_mistake_is_told_without_what_a_model_could_not_do_with_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "data=digits", "model=unet", "data.batch_siz=3"]) == 2
+    assert "model=unet" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("folder", [".", "/", "..", "x.png"])
 def test_a_folder_is_no_file_for_the_picture(
     folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
