@@ -21,6 +21,7 @@ from runner.training.devices import Device, choose, prepare_process
 from runner.training.model import make_model
 from runner.training.session import checkpoint_store
 from runner.training.tasks import Task, make_task
+from runner.training.team import Alone
 from runner.trust import Trust
 
 
@@ -89,7 +90,7 @@ def open_trained(run: RunDirectory, checkpoint: str, trust: Trust, device: str |
     few = Batch(tuple(_filled(one, 2, 1) for one in signature.stored), _filled(signature.target, 2, 0), torch.arange(2))
     for change in changes.where_made:
         few = change(few, 0)
-    made = make_model(config, run.choices(), chosen, few, prepare, task)
+    made = make_model(config, run.choices(), chosen, few, prepare, task, Alone(chosen.device))
     net, average = made.net, made.averaged
     if average is None:
         load_saved(net, state["model"])

@@ -29,7 +29,7 @@ from runner.training.randomness import seed_everything
 from runner.training.schedules import Plateau
 from runner.training.targets import classes_without_samples, refuse_other_classes
 from runner.training.tasks import make_task
-from runner.training.team import Replicas, Team
+from runner.training.team import Alone, Replicas, Team
 
 Schedule = Callable[[float, float], float]
 """The factor on learning rates, of the epochs trained so far and the epochs planned."""
@@ -75,7 +75,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
         )
     task = make_task(config.task.name, config.task.outputs, splits.class_names, metric_nodes(config.task))
     seed_everything(config.seed)  # so that a model's first weights do not depend on how the data was read
-    team = None if group is None else _team(config, group, device.device)
+    team = _team(config, group, device.device)
     made = make_model(config, choices, device, splits.train_in_order.first(2), splits.prepare, task, team)
     model = made.net
     loss_fn = build_a(
@@ -123,7 +123,9 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
     )
 
 
-def _team(config: RunConfig, group: Group, device: torch.device) -> Team:
+def _team(config: RunConfig, group: Group | None, device: torch.device) -> Team:
+    if group is None:
+        return Alone(device)
     if config.device.parallel == "fsdp":
         from runner.training.sharded import Shards  # which takes seconds to import
 

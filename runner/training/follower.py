@@ -36,7 +36,6 @@ class Follower:
         return self._due.at(progress.step)
 
     def save(self, progress: Progress, scores: Scores, planned: bool = True) -> None:
-        assert self.parts.team is not None
         self.parts.team.save(self.parts.state_dict(), self._checkpoints, progress.step)
         scores.state_dict()
         of_processes(self.parts, scores)

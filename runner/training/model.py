@@ -53,7 +53,7 @@ def make_model(
     few: Batch,
     prepare: Prepare,
     task: Task,
-    team: Team | None = None,
+    team: Team,
 ) -> Model:
     """Build it, change it as ``adapt`` says, and make sure that it can work with the data.
 
@@ -66,7 +66,7 @@ def make_model(
         few: Two samples as they are stored. Only their shapes and types matter.
         prepare: Brings them to the model, in the memory format that suits it from now on.
         task: What it learns.
-        team: The processes that train it together; None: this one does it by itself.
+        team: The processes that have it.
 
     Raises:
         UserError: If it cannot take these samples, its output does not suit the task, or it has no such layers.
@@ -89,9 +89,9 @@ def make_model(
     held = freeze(net, adapt.freeze) if adapt.freeze else []
     decay = config.regularization.ema.decay
     average = None if decay is None else MovingAverage(net, decay)  # copied while each weight is whole
-    net = _on_device(net, config, device, prepare, team)
+    net = _on_device(net, config, prepare, team)
     if average is not None:
-        average = _on_device(average, config, device, prepare, team)
+        average = _on_device(average, config, prepare, team)
     _try_out(net, choices, device, few, prepare, task)
     new_layers = (*replaced, *joined, *([HEADS] if supervised else []))
     auxiliary_weights = (*adapt.output_weights, *(one.weight for one in supervised.values()))
@@ -122,14 +122,14 @@ def _supervise(
     add_outputs(net, {name: heads[name] for name in supervised})
 
 
-def _on_device(net: N, config: RunConfig, device: Device, prepare: Prepare, team: Team | None) -> N:
+def _on_device(net: N, config: RunConfig, prepare: Prepare, team: Team) -> N:
     channels_last = config.device.channels_last
-    if team is not None and team.has_pieces:
+    if team.has_pieces:
         channels_last = False  # weights are divided along their first axis, as they lie in memory
     if any(isinstance(layer, nn.Conv2d) for layer in net.modules()) if channels_last == "auto" else channels_last:
         net = net.to(memory_format=torch.channels_last)
         prepare.memory_format = torch.channels_last
-    return net.to(device.device) if team is None else team.place(net)
+    return team.place(net)
 
 
 def _try_out(

@@ -56,6 +56,8 @@ class Parts:
     """Epochs planned, with the fraction that ``max_steps`` leaves."""
     steps_per_epoch: int
     splits: Splits
+    team: Team
+    """The processes that train the model."""
     scaler: torch.amp.GradScaler | None
     penalties: Penalties | None
     skip_nonfinite: bool
@@ -66,8 +68,6 @@ class Parts:
     """Of the losses of the auxiliary outputs that the model gives in training."""
     held: Sequence[nn.Module] = ()
     """Layers that stay in eval mode."""
-    team: Team | None = None
-    """How several processes train the model together; None: this one trains it by itself."""
     loss: Callable[[Outputs, Tensor], Tensor] = field(init=False)
     """The mean loss of a batch from its outputs and targets, with that of auxiliary outputs: a scalar."""
     divisor: Divisor | None = field(init=False)
@@ -84,14 +84,14 @@ class Parts:
 
     def __post_init__(self) -> None:
         self.evaluated = self.model if self.averaged is None else self.averaged.module
-        trained = self.model if self.team is None else self.team.wrap(self.model)
+        trained = self.team.wrap(self.model)
         forward = self._compiled(trained)
         self.evaluate = forward if self.evaluated is trained else self._compiled(self.evaluated)
         self.loss = _of_task(self.task, self.loss_fn, self.auxiliary_weights)
         self.divisor = divisor_of(self.loss_fn, self.splits.store.targets)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         eager = EagerGradient(weights, forward, self.loss, self.device.autocast, self.scaler)
-        self.gradient = eager if self.team is None else self.team.gradient(eager, trained)
+        self.gradient = self.team.gradient(eager, trained)
         self.descend = Descent(self.model, self.optimizer, self.scaler, self.penalties, self.clip_norm)
         self.graph = None
         if self.graphs:
@@ -106,7 +106,7 @@ class Parts:
     @property
     def group(self) -> Group | None:
         """The processes that train the model together; None where this one does it by itself."""
-        return None if self.team is None else self.team.group
+        return self.team.group
 
     def _compiled(self, model: nn.Module) -> Callable[..., Tensor]:
         if not self.compiles:
@@ -123,8 +123,7 @@ class Parts:
     def begin_evaluation(self) -> None:
         """Put the model that is evaluated into eval mode, with the buffers that the first process has."""
         self.evaluated.eval()
-        if self.team is not None:
-            self.team.share_buffers(self.evaluated)
+        self.team.share_buffers(self.evaluated)
 
     def weight(self, batch: Batch, targets: Tensor) -> Weight:
         """What the mean loss of a batch, with these targets on the device, counts among those of others."""
@@ -209,7 +208,7 @@ class Parts:
 
     def _own(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """What this process has to load of a state that was saved."""
-        return state if self.team is None else self.team.load(state, self.state_dict(), self.optimizer)
+        return self.team.load(state, self.state_dict(), self.optimizer)
 
     def _take_weights(self, state: Mapping[str, Any]) -> None:
         load_saved(self.model, state["model"])

@@ -136,10 +136,10 @@ class Recorder:
         self._curve.flush()
         team, folder = self.parts.team, self.saver.store.folder
         state = self.parts.state_dict()
-        if team is not None:
+        if team.has_pieces:
             self.saver.wait()  # it removes what no checkpoint names, as does not what is written now
             self.lock.check()
-            state = team.save(state, folder, progress.step)
+        state = team.save(state, folder, progress.step)
         state = {
             "format": FORMAT,
             "progress": progress.state_dict(),

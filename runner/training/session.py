@@ -164,7 +164,7 @@ def open_session(
     console.note(f"run      {run.path}")
     parts = assemble(config, run.choices(), console, group)
     plan = make_plan(config, parts)
-    is_divided = parts.team is not None and parts.team.has_pieces
+    is_divided = parts.team.has_pieces
     store = checkpoint_store(run, config, whole=not is_divided, look_at_shards=lock is not None)
     if lock is None:
         yield Session(run, config, parts, plan, store, Follower(parts, plan, run.checkpoints))

@@ -20,13 +20,13 @@ from runner.runs.checkpoints import SHARDS
 from runner.runs.shards import described, digests, leaves, own_files, publish, put, read_shards, write_shards
 from runner.training.averaging import MovingAverage
 from runner.training.gradient import EagerGradient, Gradient
-from runner.training.team import AveragedGradient, N, Team
+from runner.training.team import AveragedGradient, N
 
 _SMALL = 8
 """A block has at most this part of all weights, if its layers allow it: so much has to be whole at one time."""
 
 
-class Shards(Team):
+class Shards:
     """Each process has a piece of every weight, and of all that an optimizer keeps for it.
 
     Args:

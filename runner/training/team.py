@@ -1,4 +1,4 @@
-"""Several processes that train one model together: where it lies, how it is called, and whose gradients count."""
+"""The processes that train a model, one or several: where it lies, how it is called, and whose gradients count."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -20,9 +20,13 @@ N = TypeVar("N", bound=nn.Module)
 class Team(Protocol):
     """The processes, and how they have the model among them."""
 
-    group: Group
     has_pieces: bool
     """Whether a process has but a piece of every weight."""
+
+    @property
+    def group(self) -> Group | None:
+        """What they tell each other through; None where there is one process."""
+        ...
 
     def place(self, model: N) -> N:
         """Bring a model to where it is trained."""
@@ -63,6 +67,38 @@ class Team(Protocol):
             optimizer: Of the model.
         """
         ...
+
+
+class Alone:
+    """One process, which has the whole model.
+
+    Args:
+        device: Its own.
+    """
+
+    has_pieces = False
+    group = None
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def place(self, model: N) -> N:
+        return model.to(self._device)
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        return model
+
+    def gradient(self, eager: EagerGradient, wrapped: nn.Module) -> Gradient:
+        return eager
+
+    def share_buffers(self, model: nn.Module) -> None:
+        return None
+
+    def save(self, state: dict[str, Any], folder: Path, step: int) -> dict[str, Any]:
+        return state
+
+    def load(self, saved: Mapping[str, Any], current: dict[str, Any], optimizer: Optimizer) -> Mapping[str, Any]:
+        return saved
 
 
 class Replicas:
