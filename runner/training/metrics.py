@@ -15,8 +15,9 @@ from torch import Tensor
 class Metric(Protocol):
     """Collects outputs and targets of the whole split, whatever the batches are."""
 
-    is_count: bool
-    """Whether the state counts whole things: it is then the same, to the last bit, in whatever batches they came."""
+    @property
+    def is_count(self) -> bool:
+        """Whether the state counts things: it is then the same, to the last bit, in whatever batches they came."""
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         """Count one batch of raw outputs, which may be written over afterwards, against its targets."""
@@ -38,6 +39,10 @@ class Summed:
     """A metric that needs nothing but sums."""
 
     state: Tensor
+
+    @property
+    def is_count(self) -> bool:
+        return not self.state.is_floating_point()
 
     def state_dict(self) -> dict[str, Any]:
         return {"sums": self.state.cpu()}
@@ -70,8 +75,6 @@ class ConfusionMatrix(Summed):
     ``state[t * c + p]`` counts the samples of class ``t`` that were taken for ``p``. Targets below 0, or of
     ``ignore_index``, count nowhere.
     """
-
-    is_count = True
 
     def __init__(self, num_classes: int, device: torch.device, ignore_index: int = -100) -> None:
         self.num_classes = num_classes
@@ -130,8 +133,6 @@ class BinaryMetrics(Summed):
     positives, false negatives, true positives.
     """
 
-    is_count = True
-
     def __init__(self, device: torch.device) -> None:
         self.state = torch.zeros(4, dtype=torch.int64, device=device)
 
@@ -154,8 +155,6 @@ class MultilabelMetrics(Summed):
 
     Outputs (n, c), targets (n, c) of 0 and 1. ``state[c]`` is hits, true labels, predicted labels, right answers of c.
     """
-
-    is_count = True
 
     def __init__(self, num_labels: int, device: torch.device) -> None:
         self.state = torch.zeros(num_labels, 4, dtype=torch.int64, device=device)
@@ -181,8 +180,6 @@ class RegressionMetrics(Summed):
     Outputs and targets of the same number of elements. ``state`` is the count, the sums of absolute and of squared
     errors, and of the targets and their squares, in float64 (float32 where the device has no float64).
     """
-
-    is_count = False
 
     def __init__(self, device: torch.device) -> None:
         dtype = torch.float32 if device.type == "mps" else torch.float64
