@@ -11,6 +11,9 @@ from runner.errors import UserError, UserErrors, listing, nearest
 
 T = TypeVar("T")
 
+OWN_KEYS = ("_target_", "_partial_")
+"""Those of a node that are no arguments."""
+
 
 def locate(target: str) -> Any:
     """The class or function that a dotted name such as ``torch.optim.Adam`` stands for.
@@ -63,7 +66,7 @@ def build(node: Mapping[str, Any], *args: Any, key: str = "", **extra: Any) -> A
         UserError: If there is no such target.
         Exception: Whatever the target raises, with a note that says which node was being built.
     """
-    kwargs = {name: _build_value(value, _below(key, name)) for name, value in node.items() if name not in _OWN_KEYS}
+    kwargs = {name: _build_value(value, _below(key, name)) for name, value in node.items() if name not in OWN_KEYS}
     factory = locate(node["_target_"])
     is_partial = bool(node.get("_partial_"))
     found = misused(factory, [*kwargs, *extra], len(args), is_partial)
@@ -167,7 +170,6 @@ _CALLED_WITH = {
     "scheduler": "the epochs trained so far and the epochs planned",
 }
 """Nodes in whose place people name a function, or a class of torch, that takes what training gives."""
-_OWN_KEYS = ("_target_", "_partial_")
 
 
 def _below(key: str, name: object) -> str:

@@ -7,7 +7,7 @@ target: any class or function can be named there, with any argument that it take
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.build import locate, misused, told
+from runner.build import OWN_KEYS, locate, misused, told
 from runner.config.check import Path, dotted, not_set, unknown_key
 from runner.config.origin import Origin
 from runner.config.sections.model import AnyModel
@@ -16,7 +16,6 @@ from runner.errors import UserError
 
 _GIVEN: dict[Path, int] = {("optimizer",): 1}
 """How many arguments the program itself passes first, by the node: an optimizer takes the parameters."""
-_NO_ARGUMENTS = ("_target_", "_partial_")
 _RESERVED: dict[Path, frozenset[str]] = {("model",): AnyModel.reserved}
 """Keys that no target is called with."""
 
@@ -59,7 +58,7 @@ def _of(path: Path, node: Mapping[str, Any], is_inside: bool, origin: Origin) ->
     """
     known = shipped_keys(node["_target_"])
     reserved = _RESERVED.get(path, frozenset())
-    given = [str(key) for key in node if key not in _NO_ARGUMENTS and key not in reserved]
+    given = [str(key) for key in node if key not in OWN_KEYS and key not in reserved]
     if known is None or is_inside or origin.is_own((*path, "_target_")):
         return _misuses(path, node, given, origin)
     strange = [key for key in given if key not in known]

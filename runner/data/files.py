@@ -152,7 +152,7 @@ def decode_each(
             took = time.perf_counter() - began
         return problems
 
-    threads = min(_MOST_THREADS, allowed_cpus())
+    threads = num_threads()
     # Handing a sample to a thread takes as long as decoding a small one, so several are handed over together.
     step = max(1, min(_MOST_TOGETHER, len(names) // (16 * threads)))
     starts, problems = range(0, len(names), step), work(0)
@@ -206,6 +206,11 @@ def stack(arrays: list[Array], names: Sequence[str]) -> Array:
         arrays[index] = first
     arrays.clear()
     return block
+
+
+def num_threads() -> int:
+    """How many read files side by side."""
+    return min(_MOST_THREADS, allowed_cpus())
 
 
 class Broken(NamedTuple):

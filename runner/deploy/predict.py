@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from runner.cpus import allowed_cpus
 from runner.data.decode import Fit
-from runner.data.files import Broken, attempt
+from runner.data.files import Broken, attempt, num_threads
 from runner.data.source import Array
 from runner.deploy.inputs import find_items
 from runner.deploy.items import Item
@@ -23,8 +22,6 @@ from runner.deploy.trained import Trained
 from runner.errors import UserError
 from runner.tracking.console import Console
 from runner.training.metrics import classes
-
-_MOST_THREADS = 8
 
 
 @dataclass(slots=True)
@@ -128,7 +125,7 @@ def _read(items: Iterable[Item], read: Reader, ahead: int) -> Iterator[tuple[Ite
         found = attempt(lambda _: read(item), 0)
         return found if isinstance(found, Broken) else _Sample(item, *found)
 
-    with ThreadPoolExecutor(min(_MOST_THREADS, allowed_cpus())) as pool:
+    with ThreadPoolExecutor(num_threads()) as pool:
         waiting: deque[tuple[Item, Future[_Sample | Broken]]] = deque()
         try:
             for item in items:

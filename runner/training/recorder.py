@@ -159,7 +159,7 @@ class Recorder:
 
         self.saver.save(state, Planned(progress.step, epoch, ranking) if planned else None, vet)
         now = self._due.restart()
-        self.status.epoch, self.status.step = progress.epoch, progress.step
+        self.note_place(progress)
         self.status.epoch_seconds = round(now - self._epoch_started, 3) if progress.batch else 0.0
         self._write_status()
 
