@@ -21,6 +21,7 @@ _MOST_TOGETHER = 64  # samples
 _WORTH_A_THREAD_S = 150e-6
 """What decoding a sample must take for threads to gain from each other: of less, too much is Python, one at a time."""
 
+S = TypeVar("S")
 T = TypeVar("T")
 Problem = tuple[str, str]
 """Where something is broken (file, row), and what is wrong with it."""
@@ -74,17 +75,13 @@ def header_of(files: Iterable[Path], channels: int | Literal["auto"]) -> tuple[i
     """
     reason = ""
     for file in files:
-        header = _probed(file)
+        header = attempt(probe, file)
         if isinstance(header, Broken):
             reason = f"; the last one tried is {file}: {header.reason}"
             continue  # told by reading, together with all others
         found, size = header
         return found if channels == "auto" else channels, size
     raise UserError(f"no image can be read{reason}")
-
-
-def _probed(file: Path) -> "tuple[int, Size] | Broken":
-    return attempt(lambda _: probe(file), 0)
 
 
 def report(problems: Sequence[Problem], total: int) -> None:
@@ -219,10 +216,10 @@ class Broken(NamedTuple):
     reason: str
 
 
-def attempt(decode: Callable[[int], T], index: int) -> T | Broken:
-    """``decode(index)``, or what is wrong with the file."""
+def attempt(read: Callable[[S], T], one: S) -> T | Broken:
+    """``read(one)``, or what is wrong with the file."""
     try:
-        return decode(index)
+        return read(one)
     except FileNotFoundError:
         return Broken("is not there")
     except MemoryError:

@@ -122,7 +122,7 @@ def _read(items: Iterable[Item], read: Reader, ahead: int) -> Iterator[tuple[Ite
     """The samples in order, read by a few threads, ``ahead`` of them beforehand."""
 
     def one(item: Item) -> _Sample | Broken:
-        found = attempt(lambda _: read(item), 0)
+        found = attempt(read, item)
         return found if isinstance(found, Broken) else _Sample(item, *found)
 
     with ThreadPoolExecutor(num_threads()) as pool:
