@@ -1,7 +1,5 @@
 """The one way to train: execute a run directory, from wherever it stands to its end."""
 
-import errno
-import os
 import signal
 import socket
 import time
@@ -9,12 +7,8 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-
-import torch
 
 from runner.config.frozen import frozen
-from runner.errors import UserError
 from runner.parallel.meeting import Meeting
 from runner.runs.attempt import Attempt, this_attempt
 from runner.runs.directory import RunDirectory
@@ -23,7 +17,7 @@ from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.tracking.console import Console
 from runner.tracking.formatting import counted
-from runner.training.deterministic import not_deterministic
+from runner.training.failures import is_of_disk, mistake_behind
 from runner.training.loop import train
 from runner.training.ranks import RankFailedError, together, write_to
 from runner.training.records import Judge
@@ -196,33 +190,16 @@ def train_here(execution: Execution) -> int:
         status.end("interrupted", "left at once, at a second Ctrl-C")
         console.warn(f"left at once; to go on from the last checkpoint: {typed('runner', 'resume', run.path)}")
         return EXIT_CTRL_C
-    except UserError as error:
-        status.end("failed", str(error))
-        console.error(str(error))
-    except torch.OutOfMemoryError as error:
-        status.end("failed", str(out_of_memory(run, error)))
-        console.error(status.error or "")
     except (Exception, SystemExit) as error:  # a user's code may call sys.exit
-        mistake = not_deterministic(error)
-        status.end("failed", str(mistake) if mistake else f"{type(error).__name__}: {error}")
-        if _is_of_disk(error, run):
+        mistake = mistake_behind(error, run)
+        status.end("failed", mistake or f"{type(error).__name__}: {error}")
+        if mistake:
+            console.error(mistake)
+        elif is_of_disk(error, run):
             console.error(f"{run.path} could not be written or read: {error}\n  what was saved before is whole")
         else:
-            console.error(str(mistake) if mistake else traceback.format_exc())
+            console.error(traceback.format_exc())
     return 1
-
-
-_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-"""What a disk refuses, whoever asks for it."""
-
-
-def _is_of_disk(error: BaseException, run: RunDirectory) -> bool:
-    """Whether an exception is about the files of a run, and not about what a user's code has opened."""
-    if not isinstance(error, OSError):
-        return False
-    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    folder = run.path.resolve()
-    return error.errno in _OF_DISKS or any(Path(name).resolve().is_relative_to(folder) for name in names)
 
 
 def interrupted(execution: Execution) -> None:
@@ -265,18 +242,3 @@ def _about(attempt: Attempt, before: Status) -> str:
     died = attempt.number and before.state == "running"
     unsaid = f"; on {before.host} it ended without a word: the node failed, or it was killed" if died else ""
     return f"job      {attempt.job} on {attempt.node or socket.gethostname()}{again}{unsaid}"
-
-
-def out_of_memory(run: RunDirectory, error: torch.OutOfMemoryError) -> UserError:
-    """What to tell when the device's memory was not enough."""
-    config = run.config()
-    peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
-    batch_size, accumulate = config["data"]["batch_size"], config["training"]["accumulate"]
-    halved = f"data.batch_size={batch_size // 2} with training.accumulate={2 * accumulate} needs half of it; "
-    return UserError(
-        f"the device is out of memory: {peak:.1f} GiB were in use at the most, with data.batch_size={batch_size} "
-        f"and data.eval_batch_size={config['data']['eval_batch_size']}",
-        where=str(error).splitlines()[0] if str(error) else None,
-        fix=f"{halved if batch_size > 1 else ''}device.precision=bf16 halves the activations; in an evaluation, "
-        "a smaller data.eval_batch_size",
-    )

@@ -7,7 +7,7 @@ import torch
 from faults import before, checkpoint, done, status_of, train
 
 from runner.runs.directory import RunDirectory
-from runner.training.execute import out_of_memory
+from runner.training.failures import out_of_memory
 
 SAID = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8.00 GiB."
 
