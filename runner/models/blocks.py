@@ -3,6 +3,8 @@
 Shapes: N samples, C channels, H height, W width.
 """
 
+from typing import Any
+
 from torch import nn
 
 from runner.models.activation import make_activation
@@ -34,3 +36,12 @@ class Halve(nn.MaxPool2d):
 
     def __init__(self) -> None:
         super().__init__(kernel_size=2, ceil_mode=True)
+
+
+def convolution_like(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, in_channels: int) -> nn.Module:
+    """A convolution like this one, without groups, of so many channels; it has first weights of its own."""
+    settings: dict[str, Any] = {
+        name: getattr(layer, name)
+        for name in ("out_channels", "kernel_size", "stride", "padding", "dilation", "padding_mode")
+    }
+    return type(layer)(in_channels, **settings, bias=layer.bias is not None)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from runner.errors import UserError, nearest
+from runner.models.blocks import convolution_like
 from runner.models.choices import SEGMENTATION_NAMES, VISION_NAMES
 
 
@@ -68,16 +69,7 @@ def _settings(name: str, image_size: Sequence[int] | None) -> dict[str, Any]:
 def _take_channels(model: nn.Module, channels: int) -> None:
     """Make the first convolution, which sees the image, anew for so many channels."""
     name, old = next((name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d))
-    new = nn.Conv2d(
-        channels,
-        old.out_channels,
-        old.kernel_size,  # type: ignore[arg-type]
-        stride=old.stride,  # type: ignore[arg-type]
-        padding=old.padding,  # type: ignore[arg-type]
-        dilation=old.dilation,  # type: ignore[arg-type]
-        bias=old.bias is not None,
-    )
-    model.set_submodule(name, new)
+    model.set_submodule(name, convolution_like(old, channels))
 
 
 def _logits(model: nn.Module, inputs: tuple[Tensor, ...], outputs: Mapping[str, Tensor]) -> Tensor:

@@ -116,7 +116,7 @@ def survey(config: RunConfig, picture: Path, is_silent: bool = False) -> Survey:
     console = Console()
     watched = nullcontext(silent) if is_silent else console.progress("reading data")
     with watched as progress:
-        splits = load_data(config.data, config.seed, torch.device("cpu"), progress, note=lambda line: None)
+        splits = load_data(config.data, config.seed, torch.device("cpu"), progress)
     parts = {IN_WORDS[name]: part for name, part in splits.by_name.items()}
     targets = {name: _targets(splits.store, part.indices) for name, part in parts.items()}
     drawn = _picture(splits, config.data.num_classes or 1)

@@ -4,13 +4,13 @@ Shapes: N samples, C channels, F features, ... whatever else a tensor has.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
 from runner.models.adapt.layers import layer_called
+from runner.models.blocks import convolution_like
 
 _Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -87,11 +87,7 @@ def _widened(layer: nn.Module, more: int, where: str) -> nn.Module:
     if isinstance(layer, nn.Linear):
         return nn.Linear(layer.in_features + more, layer.out_features, bias=layer.bias is not None)
     if isinstance(layer, _Convolution) and layer.groups == 1:
-        settings: dict[str, Any] = {
-            name: getattr(layer, name)
-            for name in ("out_channels", "kernel_size", "stride", "padding", "dilation", "padding_mode")
-        }
-        return type(layer)(layer.in_channels + more, **settings, bias=layer.bias is not None)
+        return convolution_like(layer, layer.in_channels + more)
     raise UserError(
         f"{where}: a {type(layer).__name__} cannot be made to take {more} values more",
         expected="a linear layer or a convolution without groups",
