@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from runner.data.arrays import ArrayFile, open_arrays
+from runner.data.npy import load_npy
 from runner.data.source import Array
 from runner.errors import UserError, listing
 from runner.runs.signature import Values
@@ -35,9 +36,7 @@ class Arrays:
     def __getitem__(self, name: str | int) -> Array:
         if name not in self._read:
             is_one = self._path.suffix.lower() == ".npy"
-            self._read[name] = (
-                np.load(self._path, mmap_mode="r", allow_pickle=False) if is_one else self.file.read(name)
-            )
+            self._read[name] = load_npy(self._path, mapped=True) if is_one else self.file.read(name)
         return self._read[name]
 
     def only(self) -> str:
