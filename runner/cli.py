@@ -103,7 +103,3 @@ def usage() -> str:
 
 def _call(command: str, args: list[str]) -> int:
     return int(importlib.import_module(f"runner.commands.{command}").main(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

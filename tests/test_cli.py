@@ -73,7 +73,7 @@ def test_every_command_explains_itself_without_torch(command: str) -> None:
 
 def typed_in_a_shell(folder: Path, line: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """What comes of ``runner ...`` with the redirections of a shell."""
-    command = line.replace("runner", f"{sys.executable} -P -m runner.cli", 1)
+    command = line.replace("runner", f"{sys.executable} -P -m runner", 1)
     variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False, env=variables)
 

@@ -426,7 +426,7 @@ def shell_or_skip(name: str) -> str:
 def environment(project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Variables of a shell that finds ``runner`` and nothing of the tester's own settings."""
     program = tmp_path_factory.mktemp("bin") / "runner"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m runner.cli "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m runner "$@"\n')
     program.chmod(0o755)
     return {
         "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",

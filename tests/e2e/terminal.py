@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RUNNER = [sys.executable, "-P", "-m", "runner.cli"]
+RUNNER = [sys.executable, "-P", "-m", "runner"]
 """What the installed ``runner`` runs: -P keeps the current folder off ``sys.path``, as for a script in bin/."""
 
 

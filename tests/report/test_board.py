@@ -138,7 +138,7 @@ def board(sweep: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """``runner board`` on the sweep, with a folder for temporary files of its own: ``temporary``."""
     (tmp_path / "temporary").mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "runner.cli", "board", str(sweep), "--port", "0"],
+        [sys.executable, "-P", "-m", "runner", "board", str(sweep), "--port", "0"],
         env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -226,7 +226,7 @@ def test_a_tensorboard_that_ends_by_itself_is_told_with_what_it_said(sweep: Path
         taken.listen()
         port = str(taken.getsockname()[1])
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "runner.cli", "board", str(sweep), "--port", port],
+            [sys.executable, "-P", "-m", "runner", "board", str(sweep), "--port", port],
             capture_output=True,
             text=True,
             timeout=120,
