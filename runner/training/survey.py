@@ -5,7 +5,7 @@ N: samples, K: values of a target, H: height, W: width.
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ class Survey:
     fingerprint: str
     kept: str
     picture: Path | None
-    counts_pixels: bool = field(default=False)
+    counts_pixels: bool
+    """Whether ``balance`` has shares of pixels."""
 
     def record(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -72,12 +73,7 @@ class Survey:
             rows = [(split, *(number(one) for one in found.values())) for split, found in value.items()]
             lines += [*table((title, *next(iter(value.values()))), rows), ""]
         rows = [
-            (
-                "x".join(map(str, one["shape"])),
-                one["stored"],
-                _several(one["mean"]),
-                _several(one["std"]),
-            )
+            ("x".join(map(str, one["shape"])), one["stored"], _several(one["mean"]), _several(one["std"]))
             for one in self.inputs
         ]
         lines += [*table(("input", "kept as", "mean", "std"), rows), ""]
