@@ -17,7 +17,7 @@ from runner.typed import typed
 
 if TYPE_CHECKING:
     from runner.parallel.meeting import Meeting
-    from runner.training.execute import Execution
+    from runner.training.execution import Execution
     from runner.training.records import Judge
 
 

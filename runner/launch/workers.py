@@ -33,7 +33,8 @@ from runner.processes import end_with_parent
 from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
 from runner.streams import make_printable
-from runner.training.execute import Execution, interrupted, take_part
+from runner.training.execute import interrupted, take_part
+from runner.training.execution import Execution
 from runner.training.records import Judge
 from runner.training.signals import EXIT_CTRL_C, StopRequest, stop_signals
 from runner.trust import Trust

@@ -17,6 +17,7 @@ from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 from runner.tracking.console import Console
 from runner.tracking.formatting import counted
+from runner.training.execution import Execution
 from runner.training.failures import is_of_disk, mistake_behind
 from runner.training.loop import train
 from runner.training.ranks import RankFailedError, together, write_to
@@ -38,31 +39,6 @@ class Outcome:
 
     exit_code: int
     status: Status
-
-
-@dataclass(slots=True)
-class Execution:
-    """A run directory that is being executed, by one process or by one of several.
-
-    Args:
-        run: The directory.
-        trust: Whose code it may name.
-        stop: Where a signal leaves its request.
-        lock: That of the directory; None for a process that writes nothing.
-        status: What is written of its progress.
-        console: Told what goes on.
-        judge: Asked after every epoch whether to go on.
-        meeting: Where the processes that train together find each other; None: this one trains by itself.
-    """
-
-    run: RunDirectory
-    trust: Trust
-    stop: StopRequest
-    lock: RunLock | None
-    status: Status
-    console: Console
-    judge: Judge | None = None
-    meeting: Meeting | None = None
 
 
 def execute(
@@ -214,21 +190,19 @@ def interrupted(execution: Execution) -> None:
 
 def _train(execution: Execution) -> int:
     """Train; 0 when the run is complete, and the exit code of a stop otherwise."""
-    one, stop = execution, execution.stop
+    stop, meeting = execution.stop, execution.meeting
     try:
         with ExitStack() as opened:
             with stop.at_once():
-                group = opened.enter_context(together(one.meeting, one.run.config(), stop)) if one.meeting else None
-                session = opened.enter_context(
-                    open_session(one.run, one.status, one.trust, one.lock, one.console, one.judge, group)
-                )
+                group = opened.enter_context(together(meeting, execution.run.config(), stop)) if meeting else None
+                session = opened.enter_context(open_session(execution, group))
                 progress, scores = session.restore()
             shared = stop if group is None else SharedStop(stop, group.vote())
             train(session.parts, session.plan, progress, scores, session.recorder, shared)
             with stop.at_once() if group is None else nullcontext():
                 if not session.plan.fulfilled(progress) and not shared.requested:
-                    one.status.end("pruned")
-                    one.console.note(f"pruned   after epoch {progress.epoch}: the study has better ones")
+                    execution.status.end("pruned")
+                    execution.console.note(f"pruned   after epoch {progress.epoch}: the study has better ones")
                     return 0
                 session.finish(progress, shared)
     except StopNow:

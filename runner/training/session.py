@@ -14,14 +14,12 @@ from runner.runs import provenance
 from runner.runs.background import BackgroundSaver
 from runner.runs.direction import direction_of
 from runner.runs.directory import RunDirectory
-from runner.runs.lock import RunLock
-from runner.runs.status import Status
 from runner.runs.store import CheckpointStore, Retention
-from runner.tracking.console import Console
 from runner.tracking.metrics_csv import MetricsCsv
 from runner.tracking.tensorboard import TensorBoard
 from runner.tracking.tracker import Tracker
 from runner.training.assemble import assemble, make_plan
+from runner.training.execution import Execution
 from runner.training.follower import Follower
 from runner.training.loop import evaluate
 from runner.training.parts import Parts
@@ -29,12 +27,10 @@ from runner.training.pictures import Pictures
 from runner.training.progress import Plan, Progress
 from runner.training.randomness import restore_generators, start_process
 from runner.training.recorder import FORMAT, Recorder
-from runner.training.records import Judge
 from runner.training.scores import Scores
 from runner.training.signals import Stop, StopNow
 from runner.training.signature import signature_of
 from runner.training.start import start_from_file
-from runner.trust import Trust
 
 T = TypeVar("T")
 
@@ -137,29 +133,17 @@ class Session:
 
 
 @contextmanager
-def open_session(
-    run: RunDirectory,
-    status: Status,
-    trust: Trust,
-    lock: RunLock | None,
-    console: Console,
-    judge: Judge | None = None,
-    group: Group | None = None,
-) -> Iterator[Session]:
-    """Build what a run directory describes, which ``trust`` has checked; the event file is closed at the end.
+def open_session(execution: Execution, group: Group | None = None) -> Iterator[Session]:
+    """Build what a run directory describes, which its trust has checked; the event file is closed at the end.
 
     Args:
-        run: The directory.
-        status: What is written of the run's progress.
-        trust: Whose code it may name.
-        lock: Of the directory; None for a process that writes nothing.
-        console: Told what goes on.
-        judge: Asked after every epoch whether to go on.
+        execution: Of the directory.
         group: The processes that train together; None: this one trains by itself.
 
     Raises:
         UserError: If the data is broken, the device is missing, or parts do not fit together.
     """
+    run, lock, status, console = execution.run, execution.lock, execution.status, execution.console
     config = frozen(run)
     console.note(f"run      {run.path}")
     parts = assemble(config, run.choices(), console, group)
@@ -170,7 +154,7 @@ def open_session(
         yield Session(run, config, parts, plan, store, Follower(parts, plan, run.checkpoints))
         return
     facts = {
-        **provenance.surroundings(None if trust.code else Path.cwd(), trust.folders),
+        **provenance.surroundings(None if execution.trust.code else Path.cwd(), execution.trust.folders),
         **parts.device.facts(),
         "data": parts.splits.fingerprint,
     }
@@ -189,7 +173,7 @@ def open_session(
     status.monitor, status.direction = plan.monitor.metric, direction_of(plan.monitor.higher)
     try:
         with BackgroundSaver(store, lock.check) as saver:
-            recorder = Recorder(run, lock, parts, plan, tracker, saver, status, pictures, judge)
+            recorder = Recorder(run, lock, parts, plan, tracker, saver, status, pictures, execution.judge)
             with closing(recorder):
                 yield Session(run, config, parts, plan, store, recorder)
     finally:

@@ -14,6 +14,7 @@ from runner.launch.single import freeze
 from runner.runs.lock import RunLock
 from runner.runs.status import Status
 from runner.tracking.console import Console
+from runner.training.execution import Execution
 from runner.training.loop import train
 from runner.training.parts import Parts
 from runner.training.progress import Plan, Progress
@@ -92,6 +93,7 @@ def own_loop(folder: Path, *typed: str) -> Iterator[OwnLoop]:
     status = Status.read(run.status_file)
     with open(os.devnull, "w") as nowhere, RunLock(run.path) as lock:
         console = Console(nowhere, fancy=True, log_file=run.log_file)
-        with open_session(run, status, places.trust(everything=True), lock, console) as session:
+        execution = Execution(run, places.trust(everything=True), StopRequest(), lock, status, console)
+        with open_session(execution) as session:
             progress, _ = session.restore()
             yield OwnLoop(session.parts, session.plan, session.recorder, progress)
