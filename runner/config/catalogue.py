@@ -98,12 +98,6 @@ def optional(places: Places) -> frozenset[str]:
     return frozenset(group for _, group, options in _choices(_read(places, "config.yaml")) if not options)
 
 
-def files_choosing(places: Places, group: str, option: str) -> list[Path]:
-    """The files whose defaults lists choose an option."""
-    found = (file for conf in places.conf_dirs for file in sorted(conf.glob("**/*.yaml")))
-    return [file for file in found if any(group == of and option in names for _, of, names in _choices(_text(file)))]
-
-
 def settings(text: str) -> list[Setting]:
     """Every key of a YAML text that has a value on its own line, with the comment lines right above it."""
     found = []

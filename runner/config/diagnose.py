@@ -5,15 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config.catalogue import files_choosing, optional
+from runner.config.catalogue import optional
 from runner.config.check import Path, dotted, known_keys, takes_any_name, unknown_key
+from runner.config.defaults import mistake
 from runner.config.files import ConfigFiles
 from runner.config.keys import arguments
 from runner.config.leaves import leaves
-from runner.config.origin import Origin, shorten
+from runner.config.origin import Origin
 from runner.config.settle import plain, settled
 from runner.config.shorthand import is_of_sweeps
 from runner.config.typed import by_key, first_line, read
@@ -51,9 +52,9 @@ def diagnose(files: ConfigFiles, typed: Sequence[str], refusal: Exception, of_da
             setting.append((text, override))
     try:
         base = files.load(choosing)
-    except MissingConfigException as error:
-        return [*errors, _no_such_file(files, error)]
-    except (HydraException, OmegaConfBaseException) as error:
+    except HydraException as error:
+        return [*errors, mistake(files, choosing, error)]
+    except OmegaConfBaseException as error:
         return [*errors, UserError(first_line(error))]
     values = plain(base, resolve=False)
     origin = Origin(files.places, files.choices(base, choosing), by_key(typed))
@@ -139,18 +140,6 @@ def _no_such_option(group: str, name: object, present: Sequence[str]) -> UserErr
         expected=listing(present),
         nearest=close,
         fix=f"{group}={close}" if close else f"one of the above{own}",
-    )
-
-
-def _no_such_file(files: ConfigFiles, refusal: MissingConfigException) -> UserError:
-    """The mistake in an option that a file chooses, and that is not there."""
-    group, _, option = str(refusal.missing_cfg_file).rpartition("/")
-    present = files.options(group) if group else []
-    return UserError(
-        first_line(refusal),
-        where=listing(map(shorten, files_choosing(files.places, group, option))),
-        expected=listing(present),
-        nearest=nearest(option, present),
     )
 
 

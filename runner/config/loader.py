@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -10,7 +11,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.catalogue import optional
@@ -19,6 +20,10 @@ from runner.config.paths import Places
 from runner.config.search import search_path
 from runner.config.typed import first_line
 from runner.errors import UserError
+
+
+class CircularDefaultsError(ConfigCompositionException):
+    """A defaults list leads back to the file that it stands in."""
 
 
 class Loader(ConfigLoaderImpl):
@@ -31,6 +36,17 @@ class Loader(ConfigLoaderImpl):
         super().__init__(search_path(places))
         self.repository = _Files(self.config_search_path)
         self._places = places
+
+    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
+        """As Hydra's.
+
+        Raises:
+            CircularDefaultsError: If a defaults list leads back to its file, which Hydra follows without end.
+        """
+        try:
+            return super().load_configuration(*args, **kwargs)
+        except RecursionError:
+            raise CircularDefaultsError("a defaults list leads back to its own file") from None
 
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]

@@ -616,8 +616,8 @@ def test_a_file_that_cannot_be_read_is_told_with_the_line(
 def test_an_option_that_an_experiment_chooses_in_vain_is_told_with_the_experiment_and_the_nearest(here: Path) -> None:
     write("experiment/mine.yaml", "# @package _global_\ndefaults:\n  - override /model: unett\n")
     assert refused("experiment=mine") == [
-        "In 'config': Could not find 'model/unett'\n"
-        "  where:    conf/experiment/mine.yaml\n"
+        "Could not find 'model/unett'\n"
+        "  where:    conf/experiment/mine.yaml, line 3\n"
         "  expected: convnet, convnet1d, lenet, mlp, multiscale, sequential, torchvision, two_input_convnet, unet\n"
         "  nearest:  unet"
     ]
