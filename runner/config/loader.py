@@ -1,5 +1,6 @@
 """Hydra's loader over the user's folders and the shipped one: where Hydra breaks off, it tells what is wrong."""
 
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,17 @@ class _Files(ConfigRepository):
                 where=shorten(self._file(config_path)),
                 expected="a line `key: value` for each setting",
             )
+        if found is not None and not found.header.get("package") and self._is_marked(config_path):
+            raise UserError(
+                f"{config_path} begins with a byte order mark, which hides its first line",
+                where=shorten(self._file(config_path)),
+                fix="save it as UTF-8 without one",
+            )
         return found
+
+    def _is_marked(self, config_path: str) -> bool:
+        file = self._file(config_path)
+        return file.is_file() and file.read_bytes().startswith(codecs.BOM_UTF8)
 
     def _file(self, config_path: str) -> Path:
         source = self._find_object_source(config_path, ObjectType.CONFIG)

@@ -94,3 +94,12 @@ def test_an_option_that_is_to_start_from_the_shipped_one_of_its_name_is_told_wha
 def test_a_plus_where_a_group_is_listed_already_is_told_to_be_left_out(typed: str, tmp_path: Path) -> None:
     group = typed.partition("=")[0]
     assert told(tmp_path, f"+{typed}") == f"+{typed}: {group} is in the defaults list without it\n  fix:      {typed}"
+
+
+def test_a_byte_order_mark_is_told_as_what_hides_the_first_line(tmp_path: Path) -> None:
+    write(tmp_path, "experiment/mine.yaml", f"\ufeff{GLOBAL}epochs: 3\n")
+    with pytest.raises(Exception, match="experiment/mine begins with a byte order mark") as refusal:
+        Composer(Places.find(None, tmp_path)).compose(["experiment=mine"])
+    assert str(refusal.value).endswith(
+        "\n  where:    conf/experiment/mine.yaml\n  fix:      save it as UTF-8 without one"
+    )
