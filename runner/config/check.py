@@ -77,9 +77,9 @@ def _path_in(config: Mapping[str, Any], details: ErrorDetails) -> Path:
 def _mistake(config: Mapping[str, Any], path: Path, found: list[ErrorDetails], origin: Origin) -> UserError:
     key = dotted(path)
     types = {details["type"] for details in found}
-    if path == ("experiment",) and (misplaced := _misplaced(config["experiment"], origin)):
-        return misplaced
     if "extra_forbidden" in types:
+        if len(path) == 1 and key in origin.choices and (misplaced := _misplaced(key, config[key], origin)):
+            return misplaced
         return unknown_key(path, _siblings(found, path, config), origin)
     if types == {"missing"}:
         return not_set(path, origin)
@@ -100,14 +100,15 @@ def not_set(path: Path, origin: Origin) -> UserError:
     )
 
 
-def _misplaced(found: object, origin: Origin) -> UserError | None:
-    """The mistake in an experiment whose file does not say that its keys are those of the run."""
-    keys = [key for key in found if origin.is_own(("experiment", key))] if isinstance(found, Mapping) else []
-    if not keys:
+def _misplaced(group: str, found: object, origin: Origin) -> UserError | None:
+    """The mistake in an option, such as an experiment, whose file does not say that its keys are those of the run."""
+    keys = [key for key in found if origin.is_own((group, key))] if isinstance(found, Mapping) else []
+    if found and not keys:
         return None
+    sets = f"sets {group}.{keys[0]}, which is not a setting" if keys else "sets nothing"
     return UserError(
-        f"experiment={origin.choice('experiment')} sets experiment.{keys[0]}, which is not a setting",
-        where=origin.file_of(("experiment",)),
+        f"{group}={origin.choice(group)} {sets}",
+        where=origin.file_of((group,)),
         fix=f"{GLOBAL} as the first line of that file, or of the one that it starts from",
     )
 

@@ -96,6 +96,24 @@ def test_a_plus_where_a_group_is_listed_already_is_told_to_be_left_out(typed: st
     assert told(tmp_path, f"+{typed}") == f"+{typed}: {group} is in the defaults list without it\n  fix:      {typed}"
 
 
+def test_an_option_of_a_group_of_your_own_is_told_what_it_lacks(tmp_path: Path) -> None:
+    write(tmp_path, "trick/one.yaml", "epochs: 3\n")
+    assert told(tmp_path, "trick=one").endswith("\n  fix:      +trick=...")
+    assert told(tmp_path, "+trick=one") == (
+        "trick=one sets trick.epochs, which is not a setting\n  where:    conf/trick/one.yaml\n"
+        "  fix:      # @package _global_ as the first line of that file, or of the one that it starts from"
+    )
+    write(tmp_path, "trick/one.yaml", f"{GLOBAL}epochs: 3\n")
+    assert Composer(Places.find(None, tmp_path)).compose(["+trick=one"]).config["epochs"] == 3
+
+
+def test_an_experiment_without_anything_in_it_is_told_so(tmp_path: Path) -> None:
+    write(tmp_path, "experiment/mine.yaml", "# What I try.\n")
+    assert told(tmp_path, "experiment=mine").startswith(
+        "experiment=mine sets nothing\n  where:    conf/experiment/mine.yaml\n"
+    )
+
+
 def test_a_byte_order_mark_is_told_as_what_hides_the_first_line(tmp_path: Path) -> None:
     write(tmp_path, "experiment/mine.yaml", f"\ufeff{GLOBAL}epochs: 3\n")
     with pytest.raises(Exception, match="experiment/mine begins with a byte order mark") as refusal:
