@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.config.paths import Places
 
-_CHOICE = re.compile(r" *- (?P<override>override )?/?(?P<group>[\w/-]+)(?:@[\w.]+)?: *(?P<options>[^#]+)")
+_CHOICE = re.compile(r" *- (?P<override>override )?/?(?P<group>[\w/-]+)(?:@[\w.]+)?: *(?P<options>[^#]+?)(?: +#.*)?")
 _KEY = re.compile(r"(?P<indent> *)(?P<key>[\w-]+):(?: +(?P<value>'[^']*'|[^\s#].*?))?(?: +#.*)?")
 
 

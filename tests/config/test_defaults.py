@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.config.catalogue import groups
 from runner.config.compose import Composer
 from runner.config.paths import Places
 from runner.errors import UserErrors
@@ -121,3 +122,15 @@ def test_a_byte_order_mark_is_told_as_what_hides_the_first_line(tmp_path: Path) 
     assert str(refusal.value).endswith(
         "\n  where:    conf/experiment/mine.yaml\n  fix:      save it as UTF-8 without one"
     )
+
+
+def test_what_an_option_brings_is_found_before_a_comment(tmp_path: Path) -> None:
+    write(tmp_path, "model/mine.yaml", "defaults:\n  - mlp\n  - override /data@_global_.data: shapes  # drawn\n")
+    (option,) = (
+        option
+        for group in groups(Places.find(None, tmp_path))
+        if group.name == "model"
+        for option in group.options
+        if option.name == "mine"
+    )
+    assert option.brings == ("data=shapes",)
