@@ -39,6 +39,8 @@ def fill_facts(config: DictConfig, origin: Origin) -> list[UserError]:
 
 def _ask(data: DictConfig, asked: list[str], origin: Origin) -> tuple[list[UserError], Facts | None]:
     """What the source says; None when nothing was asked or it could not be."""
+    if not isinstance(data.get("source"), DictConfig):
+        return [], None  # the schema tells it
     try:
         node = OmegaConf.to_container(data.source, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException:
