@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ def locate(target: str) -> Any:
         UserError: If the module cannot be found, or has nothing of that name.
     """
     parts = target.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise UserError(f"_target_: {target} is not a dotted name", expected="module.name, such as torch.nn.Linear")
     for split in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:split])
         try:
@@ -33,21 +36,37 @@ def locate(target: str) -> Any:
             continue
         for name in parts[split:]:
             if not hasattr(found, name):
-                raise UserError(
+                raise _module(target) or UserError(
                     f"_target_: {target} does not exist: {module_name} has no {name}",
                     nearest=nearest(name, dir(found)),
                 )
             found = getattr(found, name)
             if inspect.ismodule(found):  # torch.os.system is not torch's: what a module imports is no part of it
-                raise UserError(f"_target_: {target} does not exist: {name} is no part of {module_name}")
+                raise _module(target) or UserError(
+                    f"_target_: {target} does not exist: {name} is no part of {module_name}"
+                )
         if not callable(found):
             raise UserError(f"_target_: {target} is no class or function, but {type(found).__name__}")
         return found
-    raise UserError(
+    raise _module(target) or UserError(
         f"_target_: {target} cannot be imported: there is no module {parts[0]}",
         expected="module.name with a module that is installed, or that lies in the current directory",
         fix="start runner in the directory of your code",
     )
+
+
+def _module(target: str) -> UserError | None:
+    """The mistake in a name that is that of a module."""
+    try:
+        is_module = importlib.util.find_spec(target) is not None
+    except (
+        ImportError,
+        ValueError,
+    ):  # what it would be in is none; or what is imported says nothing of where it is from
+        return None
+    if not is_module:
+        return None
+    return UserError(f"_target_: {target} is a module", expected=f"a class or function in it: {target}.NAME")
 
 
 def build(node: Mapping[str, Any], *args: Any, key: str = "", **extra: Any) -> Any:

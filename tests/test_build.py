@@ -32,7 +32,14 @@ def test_a_name_is_the_object_that_it_leads_to() -> None:
         ("torch.nn.Linaer", r"torch\.nn\.Linaer does not exist: torch\.nn has no Linaer\n  nearest:  Linear"),
         ("no_such_module.Net", r"no_such_module\.Net cannot be imported: there is no module no_such_module\n"),
         ("no_such_module", r"no_such_module cannot be imported"),
-        ("collections.abc", r"collections\.abc does not exist: abc is no part of collections"),
+        (
+            "collections.abc",
+            r"collections\.abc is a module\n  expected: a class or function in it: collections\.abc\.NAME",
+        ),
+        ("torch.optim.adamw", r"torch\.optim\.adamw is a module"),
+        ("json", r"json is a module"),
+        ("own:Net", r"own:Net is not a dotted name\n  expected: module\.name"),
+        ("./own.py", r"\./own\.py is not a dotted name"),
         ("torch.os.system", r"torch\.os\.system does not exist: os is no part of torch"),
     ],
 )
