@@ -14,11 +14,15 @@ def model_for_task(run: RunConfig, origin: Origin) -> UserError | None:
     model = MODELS.get(run.model.target)
     if model is None or run.task.name in model.tasks:
         return None
-    suited = sorted({cls.option for cls in MODELS.values() if run.task.name in cls.tasks})
+    suited = {cls.option: cls for cls in MODELS.values() if run.task.name in cls.tasks}
+    made_for_it = min(sorted(suited), key=lambda option: len(suited[option].tasks))
+    typed = origin.typed.get("task")
+    of_data = "" if typed else f", which data={origin.choice('data')} sets"
     return UserError(
-        f"model={origin.choice('model')} cannot do task={run.task.name}, which data={origin.choice('data')} sets",
-        expected=f"a model for {run.task.name}: {', '.join(suited)}, or your own",
-        fix=f"model={suited[0]}, or data for {' or '.join(model.tasks)}",
+        f"model={origin.choice('model')} cannot do task={run.task.name}{of_data}",
+        where=typed and f"{typed} on the command line",
+        expected=f"a model for {run.task.name}: {', '.join(sorted(suited))}, or your own",
+        fix=f"model={made_for_it}, or {'a task' if typed else 'data'} for {' or '.join(model.tasks)}",
     )
 
 

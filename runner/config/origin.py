@@ -72,9 +72,11 @@ class Origin:
         """The override that set a path, or what it is in."""
         for length in range(len(path), 0, -1):
             key = ".".join(str(part) for part in path[:length])
-            chooses_option = key in self.choices and length < len(path)  # then the value stands in the option's file
-            if key in self.typed and not chooses_option:
-                return self.typed[key]
+            typed = self.typed.get(key)
+            # What chooses an option leaves the value to the option's file; a mapping, optimizer={lr: 1}, sets it.
+            is_choice = key in self.choices and length < len(path) and "={" not in (typed or "")
+            if typed and not is_choice:
+                return typed
         return None
 
     def _file(self, path: Keys) -> Path | None:
