@@ -65,8 +65,9 @@ _SHOWN = 200
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice that ``name`` was most likely meant to be, or None when none is close."""
     choices = list(choices)
-    if _SYNONYMS.get(name.lower()) in choices:
-        return _SYNONYMS[name.lower()]
+    synonym = _SYNONYMS.get(name.lower().partition(":")[0])  # gpu:0
+    if synonym in choices:
+        return synonym
     matches = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     return matches[0] if matches else None
 

@@ -1,5 +1,6 @@
 """Checking a composed configuration against the schema, and telling every mistake in it."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,7 +91,16 @@ def _mistake(config: Mapping[str, Any], path: Path, found: list[ErrorDetails], o
         where=origin.of(path),
         expected=", or ".join(dict.fromkeys(expected)),
         nearest=_nearest_literal(value, found),
+        fix=_as_text(key, value, origin) if "string_type" in types else None,
     )
+
+
+def _as_text(key: str, value: Any, origin: Origin) -> str | None:
+    """How a number is typed, or written into a file, where a text is meant."""
+    if not isinstance(value, int | float):  # a bool is an int
+        return None
+    typed = origin.typed.get(key)
+    return shlex.quote(f'{key}="{typed.partition("=")[2]}"') if typed else f'quotes around it: "{_shown(value)}"'
 
 
 def not_set(path: Path, origin: Origin) -> UserError:

@@ -41,7 +41,7 @@ def diagnose(files: ConfigFiles, typed: Sequence[str], refusal: Exception, of_da
         is_group = files.is_group(override.get_key_element().lstrip("+~"))
         if override.is_sweep_override():
             sweeping.append((text, override, is_group))
-        elif is_group:
+        elif is_group and not isinstance(override.value(), dict):
             wrong = _unknown_options(files, override)
             errors += wrong
             if wrong:
@@ -91,7 +91,11 @@ def _refused_by_hydra(files: ConfigFiles, choosing: list[str], texts: list[str])
         try:
             files.load([*choosing, text])
         except (HydraException, OmegaConfBaseException) as error:
-            refused[text] = UserError(f"{text}: {first_line(error)}")
+            is_there = "Could not append" in first_line(error)
+            refused[text] = UserError(
+                f"{text}: it is there already" if is_there else f"{text}: {first_line(error)}",
+                fix=text.lstrip("+") if is_there else None,
+            )
     return refused
 
 
@@ -156,7 +160,12 @@ def _unknown(path: Path, value: Any, values: Mapping[str, Any], origin: Origin, 
     node: Any = values
     for depth, part in enumerate(path):
         if isinstance(node, list) and str(part).isdigit():
-            node = node[int(part)] if int(part) < len(node) else None
+            if int(part) >= len(node):
+                return UserError(
+                    f"{text}: {dotted(path[:depth])} has {len(node)} entries, counted from 0",
+                    fix=f"{dotted(path[:depth])}=[...], the whole list",
+                )
+            node = node[int(part)]
         elif isinstance(node, Mapping) and part in node:
             node = node[part]
         else:

@@ -26,10 +26,22 @@ def read(typed: Sequence[str]) -> tuple[dict[str, Override], list[UserError]]:
             try:
                 found[text] = OverridesParser.create().parse_override(text)
             except HydraException as error:  # also the base of OverrideParseException
-                errors.append(
-                    UserError(f"{text} cannot be read: {first_line(error)}", expected="key=value", fix=QUOTING)
-                )
+                fix = _quoted(text) or QUOTING
+                errors.append(UserError(f"{text} cannot be read: {first_line(error)}", expected="key=value", fix=fix))
     return found, errors
+
+
+def _quoted(text: str) -> str | None:
+    """An override as it can be read: with quotes around its value, where that is a text and nothing else."""
+    key, _, value = text.partition("=")
+    if value.startswith(("[", "{")) or any(part in value for part in ('"', "\\", "${")):
+        return None
+    quoted = f'{key}="{value}"'
+    try:
+        OverridesParser.create().parse_override(quoted)
+    except HydraException:
+        return None
+    return shlex.quote(quoted)
 
 
 def by_key(typed: Sequence[str]) -> dict[str, str]:

@@ -241,7 +241,10 @@ def test_a_missing_value_is_told_with_the_file_that_wants_it(here: Path) -> None
 def test_what_cannot_be_read_is_told_with_how_to_quote(here: Path) -> None:
     (message,) = refused("name=a=b")
     assert message.startswith("name=a=b cannot be read")
-    assert "quote" in message
+    assert message.endswith("""\n  fix:      'name="a=b"'""")
+    assert compose('name="a=b"').config["name"] == "a=b"
+    (message,) = refused("model.hidden=[64,32")  # a list with quotes around it would be a text
+    assert "fix:      quote a value that holds" in message
 
 
 def test_data_that_is_not_there_is_refused_before_anything_is_made(here: Path) -> None:

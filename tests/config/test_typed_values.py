@@ -33,9 +33,38 @@ def test_an_unknown_key_within_the_mapping_of_a_group_is_no_unknown_option(tmp_p
     )
 
 
+@pytest.mark.parametrize(
+    ("typed", "fix"),
+    [("name=42", """'name="42"'"""), ("name=1e3", """'name="1e3"'"""), ("run_dir=true", """'run_dir="true"'""")],
+)
+def test_a_number_where_a_text_is_meant_is_told_with_its_quotes(typed: str, fix: str, tmp_path: Path) -> None:
+    assert told(tmp_path, typed).endswith(f"\n  fix:      {fix}")
+
+
+def test_a_number_in_a_file_where_a_text_is_meant_is_told_with_its_quotes(tmp_path: Path) -> None:
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    (tmp_path / "conf/experiment/mine.yaml").write_text("# @package _global_\nname: 42\n")
+    assert told(tmp_path, "experiment=mine").endswith('\n  fix:      quotes around it: "42"')
+
+
+def test_a_plus_where_a_key_is_there_already_is_told_to_be_left_out(tmp_path: Path) -> None:
+    assert told(tmp_path, "+optimizer.lr=0.1") == "+optimizer.lr=0.1: it is there already\n  fix:      optimizer.lr=0.1"
+
+
+def test_an_entry_behind_the_end_of_a_list_is_told_with_the_length(tmp_path: Path) -> None:
+    assert told(tmp_path, "optimizer.betas.2=0.9").startswith(
+        "optimizer.betas.2=0.9: optimizer.betas has 2 entries, counted from 0\n"
+    )
+
+
 def test_a_task_that_was_typed_is_not_told_as_that_of_the_data(tmp_path: Path) -> None:
     message = told(tmp_path, "task=segmentation")
     assert message.startswith(
         "model=mlp cannot do task=segmentation\n  where:    task=segmentation on the command line\n"
     )
     assert "\n  fix:      model=unet, or a task for" in message  # made for it; sequential would need other layers
+
+
+@pytest.mark.parametrize("typed", ["device=gpu:0", "device=cuda:1"])
+def test_a_gpu_with_its_number_is_not_taken_for_a_cpu(typed: str, tmp_path: Path) -> None:
+    assert told(tmp_path, typed).endswith("\n  nearest:  cuda\n  fix:      device=cuda")
