@@ -1,6 +1,7 @@
 """The flags of ``runner train`` and other commands that take overrides: those of Hydra that mean something here."""
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from runner.config.catalogue import default_keys
 from runner.config.paths import Places
 from runner.config.shorthand import is_of_sweeps, shortened, written_out
 from runner.errors import UserError, nearest
+
+_HOME = re.compile(r"(?<=[=,\[])~(?=/)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,9 @@ def parse(args: Sequence[str], command: str = "train") -> Flags:
     if command == "train":
         _add_showing(parser)
     found, others = parser.parse_known_args(list(args))
-    overrides = written_out([word for word in others if not word.startswith("-")])
+    # A shell expands ~ at the start of a word alone, and Hydra does not take it.
+    words = [_HOME.sub(os.path.expanduser("~"), word) for word in others if not word.startswith("-")]
+    overrides = written_out(words)
     unknown = [word for word in others if word.startswith("-")]
     if unknown:
         flags = [option for action in parser._actions for option in action.option_strings]

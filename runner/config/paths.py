@@ -34,7 +34,7 @@ class Places:
             UserError: If ``config_dir`` is not a folder.
         """
         shipped = shipped_conf()
-        user = Path(config_dir).resolve() if config_dir else (current / "conf").resolve()
+        user = Path(config_dir).expanduser().resolve() if config_dir else (current / "conf").resolve()
         if config_dir and not user.is_dir():
             raise UserError(
                 f"--config-dir {config_dir}: there is no such folder", expected="a folder with folders like model/"

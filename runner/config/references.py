@@ -13,6 +13,15 @@ from runner.config.typed import first_line
 from runner.errors import UserError, nearest
 
 
+def texts_in(node: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every text in a nested configuration, with its path."""
+    if isinstance(node, str):
+        yield path, node
+    elif isinstance(node, Mapping | list):
+        for key, item in enumerate(node) if isinstance(node, list) else node.items():
+            yield from texts_in(item, (*path, key))
+
+
 def missing(texts: Mapping[str, Any], origin: Origin) -> list[UserError]:
     """Every setting that waits for a value.
 
@@ -20,7 +29,7 @@ def missing(texts: Mapping[str, Any], origin: Origin) -> list[UserError]:
         texts: The configuration with its references as they are written.
         origin: Where settings come from.
     """
-    return [not_set(path, origin) for path, text in _texts(texts) if text == "???"]
+    return [not_set(path, origin) for path, text in texts_in(texts) if text == "???"]
 
 
 def leading_nowhere(config: DictConfig, texts: Mapping[str, Any], origin: Origin) -> list[UserError]:
@@ -31,21 +40,12 @@ def leading_nowhere(config: DictConfig, texts: Mapping[str, Any], origin: Origin
         texts: The same with its references as they are written.
         origin: Where settings come from.
     """
-    references = {path: text for path, text in _texts(texts) if "${" in text}
+    references = {path: text for path, text in texts_in(texts) if "${" in text}
     reasons = {path: reason for path in references if (reason := _refusal(config, path))}
     broken = {dotted(path) for path in reasons}
     causes = [path for path in reasons if references[path][2:-1] not in broken]
     whole = [key for key in leaves(texts) if key not in broken]
     return [_mistake(path, references[path], reasons[path], whole, origin) for path in causes or reasons]
-
-
-def _texts(node: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every text in a nested configuration, with its path."""
-    if isinstance(node, str):
-        yield path, node
-    elif isinstance(node, Mapping | list):
-        for key, item in enumerate(node) if isinstance(node, list) else node.items():
-            yield from _texts(item, (*path, key))
 
 
 def _refusal(config: DictConfig, path: Path) -> str | None:

@@ -1,17 +1,18 @@
 """From what Hydra put together to plain values: filled in by the data, resolved and checked."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config.check import mistakes
+from runner.config.check import mistakes, value_at
 from runner.config.facts import fill_facts
 from runner.config.files import ConfigFiles
 from runner.config.fit import misfits
 from runner.config.keys import stray_keys
 from runner.config.origin import Origin
-from runner.config.references import leading_nowhere, missing
+from runner.config.references import leading_nowhere, missing, texts_in
 from runner.config.typed import by_key
 from runner.errors import UserError
 
@@ -31,6 +32,9 @@ def settled(
     origin = Origin(files.places, choices, by_key(typed))
     config = OmegaConf.create({key: node for key, node in composed.items_ex(resolve=False) if key != "hydra"})
     texts = plain(config, resolve=False)
+    for path, text in texts_in(texts):
+        if text.startswith("~/"):  # as a shell does: a folder called ~ is what nobody wants
+            value_at(config, path[:-1])[path[-1]] = os.path.expanduser(text)
     errors = missing(texts, origin)
     broken = leading_nowhere(config, texts, origin)
     if broken:

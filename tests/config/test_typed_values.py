@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.config.compose import Composer
+from runner.config.flags import parse
 from runner.config.paths import Places
 from runner.errors import UserErrors
 
@@ -68,3 +69,23 @@ def test_a_task_that_was_typed_is_not_told_as_that_of_the_data(tmp_path: Path) -
 @pytest.mark.parametrize("typed", ["device=gpu:0", "device=cuda:1"])
 def test_a_gpu_with_its_number_is_not_taken_for_a_cpu(typed: str, tmp_path: Path) -> None:
     assert told(tmp_path, typed).endswith("\n  nearest:  cuda\n  fix:      device=cuda")
+
+
+@pytest.mark.parametrize(
+    "typed", [["output_root=~/runs", "data.cache_dir=~/kept"], ['output_root="~/runs"', "data={cache_dir: '~/kept'}"]]
+)
+def test_a_tilde_is_the_home_folder(typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    config = Composer(Places.find(None, tmp_path)).compose(parse(typed).overrides).config
+    assert (config["output_root"], config["data"]["cache_dir"]) == ("/home/somebody/runs", "/home/somebody/kept")
+
+
+def test_a_tilde_in_a_file_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    (tmp_path / "conf/experiment/mine.yaml").write_text(
+        "# @package _global_\noutput_root: ~/runs\nname: half~/way\nadapt: {freeze: [~/a, '~b']}\n"
+    )
+    config = Composer(Places.find(None, tmp_path)).compose(["experiment=mine"]).config
+    assert (config["output_root"], config["name"]) == ("/home/somebody/runs", "half~/way")
+    assert config["adapt"]["freeze"] == ["/home/somebody/a", "~b"]
