@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from runner import yaml_text
-from runner.config.check import mistakes, unknown_key
+from runner.config.check import as_read, mistakes, unknown_key
 from runner.config.fit_device import DEVICE_CHECKS
 from runner.config.frozen import frozen
 from runner.config.origin import Origin
@@ -84,7 +84,7 @@ def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
         errors += [error for check in DEVICE_CHECKS if (error := check(run_config, origin))]
     if errors:
         raise UserErrors(errors)
-    return changed
+    return as_read(changed)
 
 
 def _begun(status: Status) -> int:

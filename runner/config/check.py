@@ -59,6 +59,20 @@ def mistakes(config: Mapping[str, Any], origin: Origin, schema: type[BaseModel] 
     return []
 
 
+def as_read(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A valid configuration with its values as they are meant: 2 for ``2.0`` or ``"2"``, where a whole number is."""
+    read = RunConfig.model_validate(config).model_dump(by_alias=True, exclude_unset=True)
+    return {key: _in_order(value, read[key]) for key, value in config.items()}
+
+
+def _in_order(given: Any, read: Any) -> Any:
+    if isinstance(given, Mapping):
+        return {key: _in_order(value, read[key]) for key, value in given.items()}
+    if isinstance(given, list):
+        return [_in_order(one, other) for one, other in zip(given, read, strict=True)]
+    return read
+
+
 def _path_in(config: Mapping[str, Any], details: ErrorDetails) -> Path:
     """Where an error lies in the configuration: pydantic's location without the names of the alternatives it tried."""
     path: list[str | int] = []

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config.check import mistakes, value_at
+from runner.config.check import as_read, mistakes, value_at
 from runner.config.facts import fill_facts
 from runner.config.files import ConfigFiles
 from runner.config.fit import misfits
@@ -46,7 +46,8 @@ def settled(
     known = {str(error).split(" ", 1)[0] for error in errors}
     errors += [error for error in mistakes(values, origin) if str(error).split("=", 1)[0] not in known]
     errors += [error for error in stray_keys(values, origin) if str(error) not in map(str, errors)]
-    return errors or misfits(values, origin, of_data_alone), values
+    errors = errors or misfits(values, origin, of_data_alone)
+    return errors, values if errors else as_read(values)
 
 
 def plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:

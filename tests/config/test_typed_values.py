@@ -1,6 +1,7 @@
 """Values as people type them: what is taken, and what a refusal says."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,3 +90,26 @@ def test_a_tilde_in_a_file_is_the_home_folder(tmp_path: Path, monkeypatch: pytes
     config = Composer(Places.find(None, tmp_path)).compose(["experiment=mine"]).config
     assert (config["output_root"], config["name"]) == ("/home/somebody/runs", "half~/way")
     assert config["adapt"]["freeze"] == ["/home/somebody/a", "~b"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "key", "value"),
+    [
+        ("epochs=2e0", ("epochs",), 2),
+        ("device.processes=1.0", ("device", "processes"), 1),
+        ("model.hidden=[64.0,'32']", ("model", "hidden"), [64, 32]),
+        ("tracking.graph=no", ("tracking", "graph"), False),
+        ("optimizer.lr=1", ("optimizer", "lr"), 1.0),
+        ("optimizer.betas=[0,0.5]", ("optimizer", "betas"), [0.0, 0.5]),
+    ],
+)
+def test_a_value_is_kept_as_what_it_means(typed: str, key: tuple[str, ...], value: object, tmp_path: Path) -> None:
+    found: Any = Composer(Places.find(None, tmp_path)).compose([typed]).config
+    for part in key:
+        found = found[part]
+    assert repr(found) == repr(value)
+
+
+def test_keys_stay_in_their_order(tmp_path: Path) -> None:
+    config = Composer(Places.find(None, tmp_path)).compose(["+adapt.lr_factors={z*: 1, a*: 2}"]).config
+    assert repr(config["adapt"]["lr_factors"]) == "{'z*': 1.0, 'a*': 2.0}"
