@@ -59,7 +59,7 @@ class OverrideCompletion:
     def _candidates(self, word: str, typed: Sequence[str]) -> list[str]:
         groups, is_option = self._hydra._query_config_groups(word, CONFIG_NAME, list(typed))
         if is_option:
-            return [option for option in groups if not option.endswith("=base")]
+            return list(groups)
         config = self._loader.load_configuration(CONFIG_NAME, overrides=list(typed), run_mode=RunMode.RUN)
         if "=" in word:
             return _values(config, word)

@@ -81,8 +81,7 @@ class ConfigFiles:
 
     def options(self, group: str) -> list[str]:
         """The options of a group, without the base files that they share."""
-        found = self.loader.get_group_options(group, ObjectType.CONFIG, CONFIG_NAME)
-        return [option for option in found if option != "base"]
+        return self.loader.get_group_options(group, ObjectType.CONFIG, CONFIG_NAME)
 
     def choices(self, composed: DictConfig, typed: Sequence[str]) -> dict[str, Any]:
         """The option chosen in each group; a list where options combine, which Hydra does not tell."""

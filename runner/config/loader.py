@@ -49,6 +49,10 @@ class Loader(ConfigLoaderImpl):
         except RecursionError:
             raise CircularDefaultsError("a defaults list leads back to its own file") from None
 
+    def get_group_options(self, *args: Any, **kwargs: Any) -> list[str]:
+        """As Hydra's, without the base files that options share: ``model=glob(*)`` is every model."""
+        return [option for option in super().get_group_options(*args, **kwargs) if option != "base"]
+
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
     ) -> tuple[list[Override], CachingConfigRepository]:

@@ -39,6 +39,15 @@ def test_a_glob_stands_for_the_options_of_a_group(loader) -> None:
     assert points == [["model=convnet"], ["model=convnet1d"]]
 
 
+def test_a_glob_leaves_out_the_base_file_that_options_share(loader) -> None:
+    assert grid(["data=glob(*a*s*)"], sweeper(), loader, 0) == [
+        ["data=csv_images"],
+        ["data=fashion_mnist"],
+        ["data=mask_folder"],
+        ["data=shapes"],
+    ]
+
+
 def test_lists_and_quoted_texts_stay_whole(loader) -> None:
     points = grid(["model.hidden=[64],[128,64]", "name='a,b',c"], sweeper(), loader, 0)
     assert points[0] == ["model.hidden=[64]", "name='a,b'"]
