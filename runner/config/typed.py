@@ -1,5 +1,6 @@
 """The words of a command line as Hydra reads them."""
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -8,9 +9,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from runner.config.flags import key_called
-from runner.errors import UserError
+from runner.errors import UserError, listing, nearest
 
-QUOTING = """quote a value that holds = , : [ ] { } or blanks: 'key="a=b"'"""
+QUOTING = """quote a value that holds = , : [ ] { } ( ) or blanks: 'key="a=b"'"""
 
 
 def read(typed: Sequence[str]) -> tuple[dict[str, Override], list[UserError]]:
@@ -26,15 +27,27 @@ def read(typed: Sequence[str]) -> tuple[dict[str, Override], list[UserError]]:
             try:
                 found[text] = OverridesParser.create().parse_override(text)
             except HydraException as error:  # also the base of OverrideParseException
-                fix = _quoted(text) or QUOTING
-                errors.append(UserError(f"{text} cannot be read: {first_line(error)}", expected="key=value", fix=fix))
+                errors.append(_unreadable(text, first_line(error)))
     return found, errors
 
 
+def _unreadable(text: str, reason: str) -> UserError:
+    function = re.search(r"Unknown function '(\w+)'", reason)
+    if function:
+        known = sorted(OverridesParser.create().functions.functions)
+        return UserError(
+            f"{text} cannot be read: there is no function {function[1]}",
+            expected=listing(known),
+            nearest=nearest(function[1], known),
+            fix=QUOTING,
+        )
+    return UserError(f"{text} cannot be read: {reason}", expected="key=value", fix=_quoted(text) or QUOTING)
+
+
 def _quoted(text: str) -> str | None:
-    """An override as it can be read: with quotes around its value, where that is a text and nothing else."""
+    """An override as it can be read: with quotes around its value, unless that may be a list or the like."""
     key, _, value = text.partition("=")
-    if value.startswith(("[", "{")) or any(part in value for part in ('"', "\\", "${")):
+    if re.search(r'[\[\]{}(),"\\]', value):
         return None
     quoted = f'{key}="{value}"'
     try:

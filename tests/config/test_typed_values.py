@@ -8,6 +8,7 @@ import pytest
 from runner.config.compose import Composer
 from runner.config.flags import parse
 from runner.config.paths import Places
+from runner.config.typed import QUOTING
 from runner.errors import UserErrors
 
 
@@ -113,3 +114,14 @@ def test_a_value_is_kept_as_what_it_means(typed: str, key: tuple[str, ...], valu
 def test_keys_stay_in_their_order(tmp_path: Path) -> None:
     config = Composer(Places.find(None, tmp_path)).compose(["+adapt.lr_factors={z*: 1, a*: 2}"]).config
     assert repr(config["adapt"]["lr_factors"]) == "{'z*': 1.0, 'a*': 2.0}"
+
+
+@pytest.mark.parametrize("value", ["0.1,,0.2", "choice()", "[1,2", "rang(3)"])
+def test_what_may_be_more_than_a_text_is_not_told_to_be_quoted_as_one(value: str, tmp_path: Path) -> None:
+    assert told(tmp_path, f"optimizer.lr={value}").endswith(f"\n  fix:      {QUOTING}")
+
+
+def test_a_function_that_does_not_exist_is_told_with_the_nearest(tmp_path: Path) -> None:
+    message = told(tmp_path, "seed=rang(3)")
+    assert message.startswith("seed=rang(3) cannot be read: there is no function rang\n  expected: bool, choice, ")
+    assert "\n  nearest:  range\n" in message
