@@ -1,6 +1,7 @@
 """What you type: parse and dispatch, nothing else. Importing this imports neither torch nor Hydra."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -58,6 +59,11 @@ def _dispatch(args: list[str]) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except FileNotFoundError:
+        if _has_current_folder():
+            raise
+        print(UserError("the current folder has been removed", fix="cd to one that is there"), file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -103,3 +109,11 @@ def usage() -> str:
 
 def _call(command: str, args: list[str]) -> int:
     return int(importlib.import_module(f"runner.commands.{command}").main(args))
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True

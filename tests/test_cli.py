@@ -158,3 +158,15 @@ def test_a_part_that_the_configuration_does_not_have_is_told_with_the_nearest(
     assert out == ""
     assert err.startswith("--package data.splt: there is no splt\n  expected: folds, fold, subset, ")
     assert err.endswith("  nearest:  split\n")
+
+
+@pytest.mark.parametrize("words", [["train"], ["train", "--help"], ["summary"], ["submit", "--help"]])
+def test_a_current_folder_that_was_removed_is_told_so(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(words) == 2
+    assert capsys.readouterr().err == "the current folder has been removed\n  fix:      cd to one that is there\n"
