@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import yaml
+from hydra.core.override_parser.types import Override
 
 from runner import yaml_text
 from runner.config.check import as_read, mistakes, unknown_key
@@ -14,7 +14,8 @@ from runner.config.origin import Origin
 from runner.config.paths import Places
 from runner.config.schema import RunConfig
 from runner.config.sections.optimization import OPEN_ENDED
-from runner.errors import UserError, UserErrors
+from runner.config.typed import read
+from runner.errors import UserError, UserErrors, nearest
 from runner.runs.directory import RunDirectory
 from runner.runs.files import write_atomic
 from runner.runs.rebuild import read_status
@@ -37,6 +38,8 @@ FREE = (
     "data.eval_batch_size",
 )
 """Settings (or groups of them) that change how a run goes on, but nothing of what it has done."""
+
+_DEVICES = ("auto", "cpu", "cuda", "mps", "ddp", "fsdp")
 
 
 def amend(run: RunDirectory, overrides: Sequence[str], accept: Callable[[Mapping[str, Any]], None]) -> None:
@@ -66,21 +69,22 @@ def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
     """
     frozen(run)
     config = run.config()
-    origin = Origin(Places.shipped(), run.choices(), {text.partition("=")[0]: text for text in overrides})
-    changed, errors = copy.deepcopy(config), []
+    found, errors = read(overrides)
+    keys = {text: _key(override) for text, override in found.items()}
+    origin = Origin(Places.shipped(), run.choices(), {key: text for text, key in keys.items()})
+    changed = copy.deepcopy(config)
     begun = _begun(read_status(run)[0])
-    for text in overrides:
-        key, _, value = text.partition("=")
-        if key == "device":
-            key = "device.parallel" if value in ("ddp", "fsdp") else "device.kind"
-        problem = _refusal(config, key, text, origin, begun)
+    for text, override in found.items():
+        problem = _refusal(config, keys[text], override, origin)
         if problem:
             errors.append(problem)
         else:
-            _set(changed, key.split("."), yaml_text.load(value))
+            _set(changed, keys[text].split("."), override.value())
     errors += mistakes(changed, origin)
     if not errors:
         run_config = RunConfig.model_validate(changed)
+        if "epochs" in keys.values() and run_config.epochs < begun:
+            errors.append(_too_few_epochs(origin.typed["epochs"], begun))
         errors += [error for check in DEVICE_CHECKS if (error := check(run_config, origin))]
     if errors:
         raise UserErrors(errors)
@@ -92,9 +96,29 @@ def _begun(status: Status) -> int:
     return status.epoch + (status.epoch_seconds > 0)
 
 
-def _refusal(config: dict[str, Any], key: str, text: str, origin: Origin, begun: int) -> UserError | None:
-    if not _is_readable(text):
-        return UserError(f"{text} cannot be read", expected="key=value")
+def _key(override: Override) -> str:
+    """What an override sets: of the options of a device, only the kind or the way to several processes is free."""
+    key, value = override.key_or_group, override.value()
+    if key != "device" or isinstance(value, dict):
+        return str(key)
+    return "device.parallel" if value in ("ddp", "fsdp") else "device.kind"
+
+
+def _refusal(config: dict[str, Any], key: str, override: Override, origin: Origin) -> UserError | None:
+    text = str(override.input_line)
+    if override.is_sweep_override():
+        return UserError(f"{text} is several values, and a run has one", expected="key=value")
+    if override.is_add() or override.is_delete():
+        return UserError(f"{text}: a setting of a run is changed, not added or removed", fix=f"{key}=VALUE")
+    asked = override.value()
+    if override.key_or_group == "device" and not isinstance(asked, dict) and asked not in _DEVICES:
+        close = nearest(str(asked), _DEVICES)
+        return UserError(
+            f"{text}: there is no such device",
+            expected=", ".join(_DEVICES),
+            nearest=close,
+            fix=f"device={close}" if close else None,
+        )
     node: Any = config
     path = tuple(key.split("."))
     for depth, part in enumerate(path):
@@ -114,26 +138,24 @@ def _refusal(config: dict[str, Any], key: str, text: str, origin: Origin, begun:
             expected="a scheduler that does not depend on the epochs planned",
             fix="runner train starts a new run with it",
         )
-    asked = yaml_text.load(text.partition("=")[2])
-    if key == "epochs" and isinstance(asked, int) and 0 < asked < begun:
-        return UserError(
-            f"{text} would change the past: epoch {begun} is trained, or has begun",
-            expected=f"epochs={begun} or more",
-            fix="runner train starts a new run with it",
-        )
     return None
 
 
-def _is_readable(text: str) -> bool:
-    _, equals, value = text.partition("=")
-    try:
-        yaml_text.load(value)
-    except yaml.YAMLError:
-        return False
-    return bool(equals)
+def _too_few_epochs(text: str, begun: int) -> UserError:
+    return UserError(
+        f"{text} would change the past: epoch {begun} is trained, or has begun",
+        expected=f"epochs={begun} or more",
+        fix="runner train starts a new run with it",
+    )
 
 
 def _set(config: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Put a value at a path; of a mapping, each of its values at its own."""
     for part in path[:-1]:
         config = config[part]
-    config[path[-1]] = value
+    if isinstance(value, dict) and isinstance(config[path[-1]], dict):
+        for key, inside in value.items():
+            config[path[-1]].setdefault(str(key), None)
+            _set(config[path[-1]], [str(key)], inside)
+    else:
+        config[path[-1]] = value

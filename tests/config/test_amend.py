@@ -46,6 +46,9 @@ CHANGES = {
     "data.workers=3": ("data.workers", 3),
     "training.nonfinite=skip": ("training.nonfinite", "skip"),
     "training.test=false": ("training.test", False),
+    "epochs=2e1": ("epochs", 20),
+    "epochs=020": ("epochs", 20),  # YAML reads 16
+    "checkpoint={keep_last: 5}": ("checkpoint.keep_last", 5),
 }
 
 
@@ -117,6 +120,7 @@ def test_they_are_welcome_where_it_did_not(new_run: NewRun, schedule: str) -> No
 @pytest.mark.parametrize("status", [Status(epoch=3), Status(epoch=2, epoch_seconds=0.1)], ids=["trained", "begun"])
 def test_fewer_epochs_than_were_trained_are_refused(run: RunDirectory, status: Status) -> None:
     status.write(run.status_file)
+    assert "epochs=2.0 would change the past" in refused(run, "epochs=2.0")
     told = refused(run, "epochs=2")
     assert told.startswith(
         "epochs=2 would change the past: epoch 3 is trained, or has begun\n  expected: epochs=3 or more"
@@ -129,12 +133,22 @@ def test_fewer_epochs_than_were_trained_are_refused(run: RunDirectory, status: S
     ("text", "told"),
     [
         ("epochs", "epochs cannot be read\n  expected: key=value"),
-        ("device={", "device={ cannot be read\n  expected: key=value"),
+        ("device={", "device={ cannot be read: "),
         ("epochs=ten", "epochs=ten is not valid"),
         ("epochs=0", "epochs=0 is not valid"),
         ("data.workers=-1", "data.workers=-1 is not valid"),
         ("device.precision=fp8", "device.precision=fp8 is not valid"),
-        ("device=cuda:1", "device.kind=cuda:1 is not valid"),
+        (
+            "device=cuda:1",
+            "device=cuda:1: there is no such device\n  expected: auto, cpu, cuda, mps, ddp, fsdp\n"
+            "  nearest:  cuda\n  fix:      device=cuda",
+        ),
+        ("device=fdsp", "\n  fix:      device=fsdp"),
+        ("epochs=20,30", "epochs=20,30 is several values, and a run has one"),
+        ("+epochs=20", "+epochs=20: a setting of a run is changed, not added or removed\n  fix:      epochs=VALUE"),
+        ("~epochs", "~epochs: a setting of a run is changed, not added or removed"),
+        ("checkpoint.every_minutes=1:30", "checkpoint.every_minutes=1:30 is not valid"),  # YAML reads 90
+        ("checkpoint={keep_last: 0}", "checkpoint.keep_last=0 is not valid"),
         ("epoch=3", "epoch is not a setting"),
         ("checkpoint.keep_lats=3", "checkpoint.keep_lats is not a setting"),
         ("data.workers.number=3", "data.workers.number is not a setting"),
