@@ -95,6 +95,8 @@ def _mistake(config: Mapping[str, Any], path: Path, found: list[ErrorDetails], o
     if "extra_forbidden" in types:
         if len(path) == 1 and key in origin.choices and (misplaced := _misplaced(key, config[key], origin)):
             return misplaced
+        if "." in str(path[-1]) and origin.is_own(path):
+            return _not_nested(path, value_at(config, path), origin)
         return unknown_key(path, _siblings(found, path, config), origin)
     if types == {"missing"}:
         return not_set(path, origin)
@@ -105,8 +107,22 @@ def _mistake(config: Mapping[str, Any], path: Path, found: list[ErrorDetails], o
         where=origin.of(path),
         expected=", or ".join(dict.fromkeys(expected)),
         nearest=_nearest_literal(value, found),
-        fix=_as_text(key, value, origin) if "string_type" in types else None,
+        fix=_as_choice(key, value, origin) or (_as_text(key, value, origin) if "string_type" in types else None),
     )
+
+
+def _as_choice(key: str, value: Any, origin: Origin) -> str | None:
+    """How a file chooses an option, where it says ``model: lenet`` as one does on the command line."""
+    if key not in origin.choices or not isinstance(value, str) or not origin.places.file_of(key, value):
+        return None
+    return f"override /{key}: {value} in the defaults list of that file"
+
+
+def _not_nested(path: Path, value: Any, origin: Origin) -> UserError:
+    """The mistake in a key of a file that is written with points, as it is typed."""
+    *groups, last = str(path[-1]).split(".")
+    nested = "".join(f"{group}: {{" for group in groups) + f"{last}: {_shown(value)}" + "}" * len(groups)
+    return UserError(f"{path[-1]} is a key of a command line", where=origin.of(path), fix=f"{nested} in a file")
 
 
 def _as_text(key: str, value: Any, origin: Origin) -> str | None:

@@ -64,7 +64,8 @@ def by_key(typed: Sequence[str]) -> dict[str, str]:
 
 def first_line(error: Exception) -> str:
     """What Hydra says first; what follows speaks of its own inside."""
-    return str(error).strip().splitlines()[0]
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def _without_equals(words: Sequence[str]) -> list[UserError]:
