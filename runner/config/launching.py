@@ -48,7 +48,10 @@ def launching(composer: Composer, typed: Sequence[str]) -> Launching:
     settings = {"hydra": {key: found[key] for key in ("launcher", "sweeper")}}
     errors = _foreign(settings["hydra"], composer)
     if not errors:
-        errors = mistakes(settings, Origin(composer.places, {}, by_key(about_sweeps)), OfHydra)
+        chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
+        assert isinstance(chosen, dict)
+        choices = {str(group): option for group, option in chosen.items()}
+        errors = mistakes(settings, Origin(composer.places, choices, by_key(about_sweeps)), OfHydra)
     if errors:
         raise UserErrors([one.reworded(shortened) for one in errors])
     return OfHydra.model_validate(settings).hydra

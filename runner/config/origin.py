@@ -87,6 +87,8 @@ class Origin:
         if reaching:
             return reaching
         group = str(path[0]) if path else ""
+        if group == "hydra" and len(path) > 1:
+            group = f"hydra/{path[1]}"
         option = self.choices.get(group)
         if isinstance(option, str):
             return self.places.file_of(group, option)
@@ -132,4 +134,5 @@ def _sets(content: Any, path: Keys) -> bool:
 def shorten(file: Path) -> str:
     """A configuration file's path from its ``conf/`` on."""
     parts = file.parts
-    return "/".join(parts[-3:]) if len(parts) > 2 else str(file)
+    length = 4 if parts[-3:-2] == ("hydra",) else 3  # a group of Hydra's is a folder deeper
+    return "/".join(parts[-length:]) if len(parts) >= length else str(file)

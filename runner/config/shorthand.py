@@ -31,8 +31,8 @@ def _written_out(word: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text with the names as they are typed: ``launcher.time`` in place of ``hydra.launcher.time``."""
-    return re.sub(r"\bhydra[./](?=(launcher|sweeper)\b)", "", text)
+    """A text with the names as they are typed: ``launcher.time`` in place of ``hydra.launcher.time``; paths stay."""
+    return re.sub(r"(?<!/)\bhydra[./](?=(launcher|sweeper)\b)", "", text)
 
 
 def is_of_sweeps(word: str) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.config.compose import Composer
+from runner.config.launching import launching
 from runner.config.paths import Places
 from runner.errors import UserErrors
 
@@ -42,3 +43,18 @@ def test_a_key_with_points_is_told_as_it_is_written_in_a_file(tmp_path: Path) ->
 def test_what_hydra_says_in_its_second_line_is_told(tmp_path: Path) -> None:
     write(tmp_path, "experiment/mine.yaml", f"{GLOBAL}hydra: {{jobb: 1}}\n")
     assert "raised while composing config: Key 'jobb' not in 'HydraConf'" in told(tmp_path, "experiment=mine")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "typed"),
+    [
+        ("hydra/launcher/mine.yaml", "defaults: [slurm]\npartion: gpu\n", "hydra/launcher=mine"),
+        ("experiment/mine.yaml", f"{GLOBAL}hydra: {{sweeper: {{seedz: 2}}}}\n", "experiment=mine"),
+    ],
+)
+def test_a_mistake_in_the_settings_of_a_sweep_is_told_with_its_file(
+    file: str, text: str, typed: str, tmp_path: Path
+) -> None:
+    write(tmp_path, file, text)
+    with pytest.raises(UserErrors, match=f"\n  where:    conf/{file}\n"):
+        launching(Composer(Places.find(None, tmp_path)), [typed])
