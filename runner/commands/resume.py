@@ -52,7 +52,7 @@ def _resume(args: Sequence[str], meeting: "Meeting | None") -> int:
 
     if options.overrides:
         amended(run, options.overrides)  # what is refused is refused at once, and nothing is touched
-    elif (status := read_status(run)[0]).state == "completed":
+    elif (status := read_status(run)).state == "completed":
         print(nothing_left(run, status, "resume"))
         return 0
 

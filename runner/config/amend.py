@@ -73,7 +73,7 @@ def amended(run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
     keys = {text: _key(override) for text, override in found.items()}
     origin = Origin(Places.shipped(), run.choices(), {key: text for text, key in keys.items()})
     changed = copy.deepcopy(config)
-    begun = _begun(read_status(run)[0])
+    begun = _begun(read_status(run))
     for text, override in found.items():
         problem = _refusal(config, keys[text], override, origin)
         if problem:

@@ -22,7 +22,7 @@ def conclude(made: SweepDirectory, stop: StopRequest, failed_trials: int = 0) ->
     """
     record = made.record()
     planned = record.planned
-    states = [read_status(run)[0].state for run in made.runs().values()]
+    states = [read_status(run).state for run in made.runs().values()]
     if states:
         print(f"\n{comparing.text(compare(given([made.path], 'runner compare')), terminal_width())}")
     failed, over = states.count("failed"), sum(state in OVER for state in states)

@@ -69,7 +69,7 @@ def _wait_for_orphans(made: SweepDirectory) -> None:
 
 def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: LocalLauncher, trust: Trust) -> int:
     runs = made.runs()
-    waiting = [run for run in runs.values() if read_status(run)[0].state not in OVER]
+    waiting = [run for run in runs.values() if read_status(run).state not in OVER]
     if not waiting:
         gone = record.planned - len(runs)
         return _nothing_left(made, counted(record.planned) + (f", {gone} of them removed" if gone else ""))

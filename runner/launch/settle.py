@@ -22,7 +22,7 @@ def settle(run: RunDirectory, exit_code: int, asked_to_stop: bool, reason: str |
         asked_to_stop: Whether it was to stop: then a killed process is no failure.
         reason: What became of the process, where more is known than its exit code.
     """
-    status = read_status(run)[0]
+    status = read_status(run)
     if status.state not in ("created", "running"):
         return status
     reason = reason or _reason(exit_code)
@@ -39,7 +39,7 @@ def settle(run: RunDirectory, exit_code: int, asked_to_stop: bool, reason: str |
 
 def settle_unless_held(run: RunDirectory, exit_code: int, asked_to_stop: bool) -> Status:
     """The same, where it may be that another process, which had the run first, executes it: then nothing is written."""
-    return read_status(run)[0] if is_held(run.path) else settle(run, exit_code, asked_to_stop)
+    return read_status(run) if is_held(run.path) else settle(run, exit_code, asked_to_stop)
 
 
 def _reason(exit_code: int) -> str:

@@ -102,7 +102,7 @@ class Trials:
         return range(self._num_seeds if self._settings.pruner == "none" else 1)
 
     def _tell(self, trial: int) -> None:
-        statuses = [read_status(run)[0] for run in self._runs_of(trial)]
+        statuses = [read_status(run) for run in self._runs_of(trial)]
         if len(statuses) < self._num_seeds or any(status.state != "completed" for status in statuses):
             return
         values = [fmean(value_of(status, objective.metric) for status in statuses) for objective in self._objectives]
@@ -122,9 +122,9 @@ class Trials:
         self._study.drawn(trial)
         begun = max(len(self._first_seeds), len(self._runs_of(trial)))
         runs = self._frozen(trial, range(begun))
-        over = [read_status(run)[0].state in OVER for run in runs]
+        over = [read_status(run).state in OVER for run in runs]
         if runs and all(over):
-            self.ended(runs[0], read_status(runs[0])[0])
+            self.ended(runs[0], read_status(runs[0]))
         return [run for run, is_over in zip(runs, over, strict=True) if not (is_over or is_held(run.path))]
 
     def _frozen(self, trial: int, seeds: range) -> list[RunDirectory]:

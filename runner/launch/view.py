@@ -68,7 +68,7 @@ class SweepView:
 
     def add(self, run: RunDirectory) -> None:
         """A run that the sweep has."""
-        values, status, one = run.values(), read_status(run)[0], number_of(run.path)
+        values, status, one = run.values(), read_status(run), number_of(run.path)
         if one not in self._rows:
             self._num_ended += status.state in ("completed", "pruned")  # before this process began
         self._rows[one] = Row({key: short(values.get(key, "")) for key in self._keys}, status)

@@ -39,7 +39,7 @@ class AllAtOnce:
     """Runs whose directories are there already; those that are over are left alone."""
 
     def __init__(self, runs: Iterable[RunDirectory]) -> None:
-        self._runs = [run for run in runs if read_status(run)[0].state not in OVER]
+        self._runs = [run for run in runs if read_status(run).state not in OVER]
 
     def more(self) -> Sequence[RunDirectory]:
         """All of them, the first time."""

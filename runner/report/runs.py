@@ -268,7 +268,7 @@ def _look(folder: Path) -> Found | None:
     except UserError as error:
         # Others have files called status.json too, and configurations without one.
         is_run = not isinstance(error.__cause__, FileNotFoundError) and (folder / "config.yaml").is_file()
-        return Found(folder, read_status(RunDirectory(folder))[0], "damaged") if is_run else None
+        return Found(folder, read_status(RunDirectory(folder)), "damaged") if is_run else None
     except OSError:
         return None
     is_killed = status.state == "running" and not is_held(folder)

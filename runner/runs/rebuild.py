@@ -10,11 +10,16 @@ from runner.runs.directory import RunDirectory
 from runner.runs.status import Status
 
 
-def read_status(run: RunDirectory) -> tuple[Status, str | None]:
-    """What ``status.json`` says; or what can be told without it, and a line on what was wrong.
+def read_status(run: RunDirectory) -> Status:
+    """What ``status.json`` says; or what can be told without it.
 
     Epoch, step and best value are not looked for: a run that goes on takes them from its checkpoint.
     """
+    return read_or_rebuild(run)[0]
+
+
+def read_or_rebuild(run: RunDirectory) -> tuple[Status, str | None]:
+    """The same, for whoever writes the status anew; and a line on what was wrong with it."""
     try:
         return Status.read(run.status_file), None
     except UserError as error:

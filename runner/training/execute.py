@@ -13,7 +13,7 @@ from runner.parallel.meeting import Meeting
 from runner.runs.attempt import Attempt, this_attempt
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import LostLockError, RunLock
-from runner.runs.rebuild import read_status
+from runner.runs.rebuild import read_or_rebuild
 from runner.runs.status import Status
 from runner.tracking.console import Console
 from runner.tracking.formatting import counted
@@ -72,7 +72,7 @@ def execute(
     attempt = this_attempt()
     with RunLock(run.path, attempt) as lock, stop.listening(*stop_signals(), signal.SIGINT):
         change()
-        status, lost = read_status(run)
+        status, lost = read_or_rebuild(run)
         job = None if attempt is None else _about(attempt, status)
         console = Console(log_file=run.log_file)
         status.begin()

@@ -8,7 +8,7 @@ import pytest
 
 from runner.errors import UserError
 from runner.runs.directory import RunDirectory, create
-from runner.runs.rebuild import read_status
+from runner.runs.rebuild import read_or_rebuild, read_status
 from runner.runs.status import Status
 
 
@@ -24,7 +24,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 def test_a_good_status_is_what_the_file_says(run: RunDirectory) -> None:
     Status(state="failed", epoch=2).write(run.status_file)
-    status, lost = read_status(run)
+    status, lost = read_or_rebuild(run)
     assert (status, lost) == (Status.read(run.status_file), None)
 
 
@@ -43,7 +43,7 @@ def test_a_status_with_figures_that_are_no_numbers_is_json_and_comes_back(run: R
 @pytest.mark.parametrize("content", [None, "", '{"state": "run', "[1]", '{"epoch": "two"}'])
 def test_a_lost_status_is_rebuilt_from_provenance_and_metrics(run: RunDirectory, content: str | None) -> None:
     run.status_file.unlink() if content is None else run.status_file.write_text(content)
-    status, lost = read_status(run)
+    status, lost = read_or_rebuild(run)
     assert (status.created, status.started) == ("2026-11-20T10:00:00+00:00", "2026-11-20T10:00:05+00:00")
     assert (status.executions, status.seconds, status.state) == (2, 1.5, "interrupted")
     assert lost is not None
@@ -53,7 +53,7 @@ def test_a_lost_status_is_rebuilt_from_provenance_and_metrics(run: RunDirectory,
 def test_a_status_is_rebuilt_whatever_else_is_lost(run: RunDirectory) -> None:
     for file in (run.status_file, run.provenance_file, run.metrics_file):
         file.write_text("noise\n")
-    status, _ = read_status(run)
+    status = read_status(run)
     assert (status.executions, status.seconds, status.state) == (0, 0.0, "interrupted")
 
 

@@ -49,7 +49,7 @@ def main(args: Sequence[str]) -> int:
 
 def meant(run: RunDirectory, code: int) -> int:
     """The exit code that a run was about to give when another signal, or a crash, ended its process on the way out."""
-    state = read_status(run)[0].state
+    state = read_status(run).state
     if state == "completed":
         return 0
     was_asked = code in [128 + number for number in stop_signals()]

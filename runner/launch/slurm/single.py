@@ -89,7 +89,7 @@ class OldRun:
         of_launcher = [text for text, long in zip(overrides, written_out(overrides), strict=True) if is_of_sweeps(long)]
         self._run = run
         self._changes = [text for text in overrides if text not in of_launcher]
-        if not self._changes and (status := read_status(run)[0]).state == "completed":
+        if not self._changes and (status := read_status(run)).state == "completed":
             raise nothing_left(run, status, "submit")
         self._config = amended(run, self._changes)
         sweep = SweepDirectory.of_run(run.path)

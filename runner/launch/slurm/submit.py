@@ -109,7 +109,7 @@ def left(made: SweepDirectory) -> list[int]:
     Raises:
         UserError: If Slurm cannot be asked.
     """
-    runs = {n: run.path for n, run in made.runs().items() if read_status(run)[0].state not in OVER}
+    runs = {n: run.path for n, run in made.runs().items() if read_status(run).state not in OVER}
     busy = queued(runs.values())
     return [number for number, path in runs.items() if path not in busy]
 

@@ -58,7 +58,7 @@ def resume(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -> int:
     settings, trust = settings_of(made, overrides, trust)
     with RunLock(made.path):
         runs, numbers = made.runs(), left(made)
-        waiting = sum(read_status(run)[0].state not in OVER for run in runs.values()) - len(numbers)
+        waiting = sum(read_status(run).state not in OVER for run in runs.values()) - len(numbers)
         queue = f", {counted(waiting)} in the queue" if waiting else ""
         if not numbers:
             print(f"{made.path}: nothing is left to submit{queue}")

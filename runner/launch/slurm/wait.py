@@ -76,7 +76,7 @@ class _Shown:
         """Tell what has happened. A run that is interrupted has not ended: its job may be queued again."""
         unfinished = {run.path for run in watch.unfinished()}
         for run in watch.runs():
-            status = read_status(run)[0]
+            status = read_status(run)
             if run.path not in self._known:
                 self._known.add(run.path)
                 self._left |= {run.path} & unfinished
@@ -104,7 +104,7 @@ def _leave(directory: Path) -> None:
 
 def _settled(watch: Watch, run: RunDirectory) -> Status:
     """The status of a run whose job is over; where only Slurm knows how it ended, that is written into it."""
-    status = read_status(run)[0]
+    status = read_status(run)
     job = watch.job(run)
     if status.state not in ("created", "running") or job is None:
         return status

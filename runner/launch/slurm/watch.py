@@ -55,7 +55,7 @@ class Watch:
         """The runs that have not come to an end, or were submitted again after that."""
         runs = self.runs()
         jobs = newest(run.path for run in runs)
-        return [run for run in runs if not is_at_its_end(read_status(run)[0], jobs.get(run.path))]
+        return [run for run in runs if not is_at_its_end(read_status(run), jobs.get(run.path))]
 
     def job(self, run: RunDirectory) -> JobState | None:
         """How the job of a run was when Slurm was last asked; None where it has none, or Slurm did not know it."""

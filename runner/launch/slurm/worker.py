@@ -73,7 +73,7 @@ def work(made: SweepDirectory, trust: Trust, variables: Mapping[str, str] = os.e
             exit_code = _executed(job, stop)
             lock.check()
             runs.ended(job, exit_code)
-            failed |= read_status(RunDirectory(path))[0].state == "failed"
+            failed |= read_status(RunDirectory(path)).state == "failed"
     return stop.exit_code if stop.requested else int(failed)
 
 
