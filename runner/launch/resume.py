@@ -4,8 +4,7 @@ import time
 from collections.abc import Sequence
 
 from runner.config.relaunch import relaunching
-from runner.config.sections.launching import LocalLauncher, OptunaSweeper
-from runner.config.shorthand import is_of_sweeps
+from runner.config.sections.launching import LocalLauncher
 from runner.errors import UserError
 from runner.launch import pool
 from runner.launch.child import GRACE_S
@@ -84,14 +83,11 @@ def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: LocalLaunc
 
 
 def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLauncher, trust: Trust) -> int:
-    from runner.config.compose import Composer
-    from runner.launch.study_sweep import Question, kept_places, source
+    from runner.launch.study_sweep import Question
+    from runner.launch.trials import Trials
 
-    settings = OptunaSweeper.model_validate(record.sweeper)
-    of_runs = [text for text in record.typed if not is_of_sweeps(text)]
-    question = Question.read(Composer(kept_places(made, trust.folders)), of_runs, settings)
-    assert settings.objectives != "auto", "decided when the sweep was made"
-    study = question.study(made, settings.objectives)
+    question = Question.of(made, trust)
+    settings, study = question.settings, question.study(made)
     left, planned = study.left(), counted(study.planned, "trial")
     if not left:
         failed = study.num_failed()
@@ -103,7 +99,7 @@ def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLaun
     slots = share_out(launcher.n_jobs, left * (settings.seeds or 1), [first.config["device"]])
     print(f"resume   {made.path}: {left} of {planned} are left, {slots.describe()}", flush=True)
     view = _view(made, record)
-    trials = source(made, question, settings.objectives, lambda one: with_threads(one, record.threads), view.say)
+    trials = Trials(made, question, lambda one: with_threads(one, record.threads), view.say)
     return conclude(made, run_here(trials, slots, launcher.retries, trust, view), trials.num_failed)
 
 

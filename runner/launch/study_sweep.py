@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,17 @@ from optuna.distributions import BaseDistribution
 from runner.config.compose import Composed, Composer
 from runner.config.paths import Places
 from runner.config.sections.launching import Objective, OptunaSweeper
+from runner.config.shorthand import is_of_sweeps
 from runner.errors import UserError, UserErrors, nearest
 from runner.launch import pool
 from runner.launch.machine import figures
 from runner.launch.points import params, parsed
 from runner.launch.spaces import Space, spaces
 from runner.launch.study import Study, planned
-from runner.launch.trials import Trials
+from runner.runs.direction import direction_of
 from runner.runs.sweep_directory import SweepDirectory
 from runner.tracking.formatting import counted, table
+from runner.trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,13 @@ class Question:
 
     @classmethod
     def read(cls, composer: Composer, typed: Sequence[str], settings: OptunaSweeper) -> "Question":
-        """The question in what was typed for the runs.
+        """The question in what was typed.
 
         Raises:
             UserErrors: If something cannot be read, or there is nothing to choose.
         """
-        found, fixed = spaces(parsed([*params(settings), *typed], composer.files.loader))
+        of_runs = [text for text in typed if not is_of_sweeps(text)]
+        found, fixed = spaces(parsed([*params(settings), *of_runs], composer.files.loader))
         if not found:
             raise UserError(
                 "a study has nothing to choose from",
@@ -56,6 +59,21 @@ class Question:
         if "seed" in found and settings.seeds is not None:
             raise UserError(f"seeds={settings.seeds} and a range of seeds: a trial has several seeds, or chooses one")
         return cls(settings, found, fixed, composer)
+
+    @classmethod
+    def of(cls, made: SweepDirectory, trust: Trust) -> "Question":
+        """The question of a study that was begun.
+
+        Args:
+            made: Its sweep.
+            trust: Whose code the runs may name.
+
+        Raises:
+            UserErrors: If its record is damaged.
+        """
+        record = made.record()
+        composer = Composer(kept_places(made, trust.folders))
+        return cls.read(composer, record.typed, OptunaSweeper.model_validate(record.sweeper))
 
     @property
     def num_trials(self) -> int:
@@ -71,9 +89,15 @@ class Question:
     def _distributions(self) -> dict[str, BaseDistribution]:
         return {key: space.distribution for key, space in self.spaces.items()}
 
-    def study(self, made: SweepDirectory, objectives: Sequence[Objective]) -> Study:
+    @property
+    def objectives(self) -> list[Objective]:
+        """What is optimised, with the directions."""
+        assert self.settings.objectives != "auto", "decided when the sweep was made"
+        return self.settings.objectives
+
+    def study(self, made: SweepDirectory) -> Study:
         """The study of a sweep that asks this."""
-        return Study(made.journal, self.settings, objectives, self._distributions)
+        return Study(made.journal, self.settings, self.objectives, self._distributions)
 
     @property
     def keys(self) -> list[str]:
@@ -100,8 +124,8 @@ class Question:
             raise UserErrors(list(errors.values()))
         return composed
 
-    def objectives(self, config: Mapping[str, Any]) -> list[Objective]:
-        """What is optimised, with the directions.
+    def decided(self, config: Mapping[str, Any]) -> "Question":
+        """The same, with what is optimised where the settings leave that to the runs.
 
         Args:
             config: Of one of the runs.
@@ -112,7 +136,8 @@ class Question:
         known, higher = pool.ask(figures, config)
         wanted = self.settings.objectives
         if wanted == "auto":
-            return [Objective(metric="monitor", direction="maximize" if higher else "minimize")]
+            monitored = Objective(metric="monitor", direction=direction_of(higher))
+            return replace(self, settings=self.settings.model_copy(update={"objectives": [monitored]}))
         choices = [*known, "seconds"]
         for objective in wanted:
             is_of_a_class = objective.metric.partition("/")[2].startswith("dice_")
@@ -133,29 +158,12 @@ class Question:
                 expected="one objective, of the training or the validation split",
                 fix="sweeper.pruner=none",
             )
-        return list(wanted)
+        return self
 
     def describe(self) -> str:
         """What is chosen from, as a table."""
         rows = [[key, space.describe()] for key, space in self.spaces.items()]
         return "\n".join([*table(["key", "chosen from"], rows), "", counted(self.num_runs)])
-
-
-def source(
-    made: SweepDirectory,
-    question: Question,
-    objectives: Sequence[Objective],
-    with_threads: Callable[[Composed], Composed],
-    say: Callable[[str], None],
-    worker: int | None = None,
-) -> Trials:
-    """The runs of a study, from its journal on."""
-    study = question.study(made, objectives)
-
-    def compose(point: Sequence[str]) -> Composed:
-        return with_threads(question.composer.compose(point))
-
-    return Trials(made, study, question.settings, objectives, question.spaces, compose, question.fixed, say, worker)
 
 
 def keep_conf(made: SweepDirectory, places: Places, outputs: Path) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from runner.config.compose import Composed, Composer
 from runner.config.launching import launching
 from runner.config.sections.launching import (
+    AnyLauncher,
+    AnySweeper,
     GridSweeper,
-    Launching,
     LocalLauncher,
-    Objective,
     OptunaSweeper,
     SlurmLauncher,
 )
@@ -44,33 +44,24 @@ def sweep(composer: Composer, typed: Sequence[str], dry_run: bool) -> int:
         UserErrors: If anything is wrong; then nothing is started or written.
     """
     settings = launching(composer, typed)
-    of_runs = [text for text in typed if not is_of_sweeps(text)]
     if isinstance(settings.sweeper, OptunaSweeper):
-        return _study(composer, typed, of_runs, settings, settings.sweeper, dry_run)
-    return _grid(composer, typed, of_runs, settings, settings.sweeper, dry_run)
+        return _study(composer, typed, settings.sweeper, settings.launcher, dry_run)
+    return _grid(composer, typed, settings.sweeper, settings.launcher, dry_run)
 
 
-def _grid(
-    composer: Composer,
-    typed: Sequence[str],
-    of_runs: Sequence[str],
-    settings: Launching,
-    sweeper: GridSweeper,
-    dry_run: bool,
-) -> int:
-    launcher = settings.launcher
+def _grid(composer: Composer, typed: Sequence[str], sweeper: GridSweeper, launcher: AnyLauncher, dry_run: bool) -> int:
     if not dry_run and isinstance(launcher, LocalLauncher):
         pool.warm_up()
-    points = _points(composer, of_runs, sweeper)
+    points = _points(composer, typed, sweeper)
     composed = _compose_all(composer, points)
     keys = differing(points)
     if dry_run:
         print(_plan(points, keys))
         return 0
     if isinstance(launcher, SlurmLauncher):
-        return _submit(composer, typed, settings, launcher, points, composed)
+        return _submit(composer, typed, sweeper, launcher, points, composed)
     slots = share_out(launcher.n_jobs, len(points), [one.config["device"] for one in composed])
-    record = _record(typed, settings, slots, keys, len(points), points)
+    record = _record(typed, sweeper, launcher, slots, keys, len(points), points)
     made = _made(record, [with_threads(one, slots.threads) for one in composed], points)
     print(f"sweep    {made.path}: {counted(len(points))}, {slots.describe()}", flush=True)
     trust, view = composer.places.trust(everything=True), SweepView(len(points), keys)
@@ -82,7 +73,7 @@ def _grid(
 def _submit(
     composer: Composer,
     typed: Sequence[str],
-    settings: Launching,
+    sweeper: GridSweeper,
     launcher: SlurmLauncher,
     points: list[Point],
     composed: Sequence[Composed],
@@ -95,7 +86,7 @@ def _submit(
     for one in composed:
         require_together(launcher, one.config["device"])
     _require_cluster(launcher)
-    record = _record(typed, settings, None, differing(points), len(points), points)
+    record = _record(typed, sweeper, launcher, None, differing(points), len(points), points)
     frozen = [with_threads(one, threads(launcher, one.config["device"])) for one in composed]
     made = _made(record, frozen, points)
     with _removed_unless_submitted(made):
@@ -134,44 +125,34 @@ def _made(record: SweepRecord, composed: Sequence[Composed], points: Sequence[Po
 
 
 def _study(
-    composer: Composer,
-    typed: Sequence[str],
-    of_runs: Sequence[str],
-    settings: Launching,
-    sweeper: OptunaSweeper,
-    dry_run: bool,
+    composer: Composer, typed: Sequence[str], sweeper: OptunaSweeper, launcher: AnyLauncher, dry_run: bool
 ) -> int:
-    from runner.launch.study_sweep import Question, source  # optuna takes a while to import
+    from runner.launch.study_sweep import Question  # optuna takes a while to import
+    from runner.launch.trials import Trials
 
     pool.warm_up(*(["runner.launch.study"] if sweeper.pruner != "none" else []))
-    question = Question.read(composer, of_runs, sweeper)
+    question = Question.read(composer, typed, sweeper)
     edges = question.check()
     first = edges[0]
     _refuse_run_dir(first)
-    objectives = question.objectives(first.config)
+    question = question.decided(first.config)
     if dry_run:
         print(f"{question.describe()}; nothing was started (--dry-run)")
         return 0
-    if isinstance(settings.launcher, SlurmLauncher):
-        return _submit_study(composer, typed, settings, settings.launcher, question, objectives, edges)
-    slots = share_out(settings.launcher.n_jobs, question.num_runs, [first.config["device"]])
-    made = _begin_study(composer, typed, settings, slots, question, objectives, first)
+    if isinstance(launcher, SlurmLauncher):
+        return _submit_study(typed, launcher, question, edges)
+    slots = share_out(launcher.n_jobs, question.num_runs, [first.config["device"]])
+    made = _begin_study(typed, launcher, slots, question, first)
     print(f"sweep    {made.path}: {counted(question.num_runs)}, {slots.describe()}", flush=True)
     view = SweepView(question.num_runs, question.keys)
     trust = composer.places.trust(everything=True)
     with RunLock(made.path):
-        trials = source(made, question, objectives, lambda one: with_threads(one, slots.threads), view.say)
-        return conclude(made, run_here(trials, slots, settings.launcher.retries, trust, view), trials.num_failed)
+        trials = Trials(made, question, lambda one: with_threads(one, slots.threads), view.say)
+        return conclude(made, run_here(trials, slots, launcher.retries, trust, view), trials.num_failed)
 
 
 def _submit_study(
-    composer: Composer,
-    typed: Sequence[str],
-    settings: Launching,
-    launcher: SlurmLauncher,
-    question: "Question",
-    objectives: Sequence[Objective],
-    edges: Sequence[Composed],
+    typed: Sequence[str], launcher: SlurmLauncher, question: "Question", edges: Sequence[Composed]
 ) -> int:
     """Make the sweep and leave it to the cluster; nothing is left behind where that refuses it."""
     from runner.launch.slurm.study import launch, require_one_process
@@ -179,34 +160,28 @@ def _submit_study(
 
     require_one_process(launcher)
     _require_cluster(launcher)
-    made = _begin_study(composer, typed, settings, None, question, objectives, edges[0])
+    made = _begin_study(typed, launcher, None, question, edges[0])
     with _removed_unless_submitted(made):
         print(f"sweep    {made.path}: {counted(question.num_runs)}", flush=True)
-        trust = typed_trust(composer.places, [one.config for one in edges])
+        trust = typed_trust(question.composer.places, [one.config for one in edges])
         return launch(made, launcher, trust, question.num_trials)
 
 
 def _begin_study(
-    composer: Composer,
-    typed: Sequence[str],
-    settings: Launching,
-    slots: Slots | None,
-    question: "Question",
-    objectives: Sequence[Objective],
-    first: Composed,
+    typed: Sequence[str], launcher: AnyLauncher, slots: Slots | None, question: "Question", first: Composed
 ) -> SweepDirectory:
     """The sweep directory of a study, with the files from which its points are composed."""
     from runner.launch.study_sweep import keep_conf
 
-    record = _record(typed, settings, slots, question.keys, question.num_runs, None)
-    record.sweeper["objectives"] = [objective.model_dump() for objective in objectives]
-    outputs = Path(first.config["output_root"])
-    return create(_place_of(first), record, lambda draft: keep_conf(draft, composer.places, outputs))
+    record = _record(typed, question.settings, launcher, slots, question.keys, question.num_runs, None)
+    places, outputs = question.composer.places, Path(first.config["output_root"])
+    return create(_place_of(first), record, lambda draft: keep_conf(draft, places, outputs))
 
 
 def _record(
     typed: Sequence[str],
-    settings: Launching,
+    sweeper: AnySweeper,
+    launcher: AnyLauncher,
     slots: Slots | None,
     keys: list[str],
     planned: int,
@@ -219,8 +194,8 @@ def _record(
         planned=planned,
         points=points,
         threads=slots.threads if slots else 1,
-        sweeper=settings.sweeper.model_dump(by_alias=True),
-        launcher=settings.launcher.model_dump(by_alias=True) | ({"n_jobs": len(slots.variables)} if slots else {}),
+        sweeper=sweeper.model_dump(by_alias=True),
+        launcher=launcher.model_dump(by_alias=True) | ({"n_jobs": len(slots.variables)} if slots else {}),
     )
 
 
@@ -230,11 +205,12 @@ def _place_of(first: Composed) -> Path:
 
 
 def _points(composer: Composer, typed: Sequence[str], sweeper: GridSweeper) -> list[Point]:
+    of_runs = [text for text in typed if not is_of_sweeps(text)]
     first_seed = 0
     if sweeper.seeds is not None:
-        one_of_all = grid(typed, sweeper.model_copy(update={"seeds": None}), composer.files.loader, 0)[0]
+        one_of_all = grid(of_runs, sweeper.model_copy(update={"seeds": None}), composer.files.loader, 0)[0]
         first_seed = int(composer.compose(one_of_all).config["seed"])
-    return grid(typed, sweeper, composer.files.loader, first_seed)
+    return grid(of_runs, sweeper, composer.files.loader, first_seed)
 
 
 def _compose_all(composer: Composer, points: Sequence[Point]) -> list[Composed]:

@@ -5,12 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from runner.config.compose import Composed
-from runner.config.sections.launching import Objective, OptunaSweeper
 from runner.errors import UserError
 from runner.launch.judge import StudyJudge
 from runner.launch.single import freeze
-from runner.launch.spaces import Space
-from runner.launch.study import Study
+from runner.launch.study_sweep import Question
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import is_held
 from runner.runs.rebuild import read_status
@@ -27,12 +25,8 @@ class Trials:
 
     Args:
         made: The sweep.
-        study: Its study.
-        settings: Of the sweeper.
-        objectives: What is optimised.
-        spaces: What is chosen from, by key.
-        compose: Gives the configuration of overrides, with the threads of a run in it.
-        fixed: The overrides that all runs have.
+        question: What its study is asked.
+        with_threads: Gives the configuration of a run with its threads in it.
         say: Told in a line what could not be run.
         worker: The number of this process where several work on the study: of the trials that were interrupted, it goes
             on with its own. None: with all.
@@ -41,26 +35,19 @@ class Trials:
     def __init__(
         self,
         made: SweepDirectory,
-        study: Study,
-        settings: OptunaSweeper,
-        objectives: Sequence[Objective],
-        spaces: Mapping[str, Space],
-        compose: Callable[[Sequence[str]], Composed],
-        fixed: Sequence[str],
+        question: Question,
+        with_threads: Callable[[Composed], Composed],
         say: Callable[[str], None],
         worker: int | None = None,
     ) -> None:
         self._made = made
-        self._study = study
-        self._settings = settings
-        self._objectives = objectives
-        self._spaces = spaces
-        self._compose = compose
-        self._fixed = fixed
+        self._question = question
+        self._with_threads = with_threads
         self._say = say
-        self._num_seeds = settings.seeds or 1
+        self._study = question.study(made)
+        self._num_seeds = question.settings.seeds or 1
         self._worker = worker
-        self._to_adopt = [trial for trial, owner in study.unfinished().items() if worker in (None, owner)]
+        self._to_adopt = [trial for trial, owner in self._study.unfinished().items() if worker in (None, owner)]
         self._ready: list[RunDirectory] = []
 
     def more(self) -> Sequence[RunDirectory]:
@@ -79,10 +66,10 @@ class Trials:
 
     def judge(self, run: RunDirectory) -> StudyJudge | None:
         """The study's pruner, for the run that stands for its trial: the first of its seeds."""
-        if self._settings.pruner == "none" or number_of(run.path) % self._num_seeds:
+        trial, seed = divmod(number_of(run.path), self._num_seeds)
+        if not self._is_judged or seed:
             return None
-        number = number_of(run.path) // self._num_seeds
-        return StudyJudge(self._made.journal, number, self._objectives[0].metric, self._settings)
+        return StudyJudge(self._made.journal, trial, self._question.objectives[0].metric, self._question.settings)
 
     def ended(self, run: RunDirectory, status: Status) -> None:
         """Tell the study, when all runs of the trial are over."""
@@ -97,16 +84,21 @@ class Trials:
             self._tell(trial)
 
     @property
+    def _is_judged(self) -> bool:
+        return self._question.settings.pruner != "none"
+
+    @property
     def _first_seeds(self) -> range:
         """The seeds that a trial begins with: where it may be pruned, its first alone, which is judged."""
-        return range(self._num_seeds if self._settings.pruner == "none" else 1)
+        return range(1 if self._is_judged else self._num_seeds)
 
     def _tell(self, trial: int) -> None:
         statuses = [read_status(run) for run in self._runs_of(trial)]
         if len(statuses) < self._num_seeds or any(status.state != "completed" for status in statuses):
             return
-        values = [fmean(value_of(status, objective.metric) for status in statuses) for objective in self._objectives]
-        for objective, value in zip(self._objectives, values, strict=True):
+        objectives = self._question.objectives
+        values = [fmean(value_of(status, objective.metric) for status in statuses) for objective in objectives]
+        for objective, value in zip(objectives, values, strict=True):
             if not math.isfinite(value):
                 metric = statuses[0].monitor if objective.metric == "monitor" else objective.metric
                 self._say(f"trial {trial} has failed: its {metric} is not a number")
@@ -143,8 +135,9 @@ class Trials:
         """New run directories of a trial, by number; ``seeds`` says which of its seeds each of them has."""
         params = self._study.trial(trial).params
         values = [(key, short(str(value))) for key, value in params.items()]
-        point = [*self._fixed, *(self._spaces[key].override(value) for key, value in params.items())]
-        if self._settings.seeds is None:
+        spaces = self._question.spaces
+        point = [*self._question.fixed, *(spaces[key].override(value) for key, value in params.items())]
+        if self._question.settings.seeds is None:
             return {number: freeze(self._compose(point), self._made.place(number, values)) for number in seeds}
         first = int(self._compose(point).config["seed"]) if seeds else 0
         made = {}
@@ -152,6 +145,9 @@ class Trials:
             place = self._made.place(number, [*values, ("seed", str(first + seed))])
             made[number] = freeze(self._compose([*point, f"seed={first + seed}"]), place)
         return made
+
+    def _compose(self, point: Sequence[str]) -> Composed:
+        return self._with_threads(self._question.composer.compose(point))
 
 
 def value_of(status: Status, metric: str) -> float:

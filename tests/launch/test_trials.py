@@ -8,9 +8,9 @@ from optuna.distributions import CategoricalDistribution
 
 from runner.config.compose import Composer
 from runner.config.paths import Places
-from runner.config.sections.launching import Objective, OptunaSweeper
+from runner.config.sections.launching import OptunaSweeper
 from runner.launch.spaces import Space
-from runner.launch.study import Study
+from runner.launch.study_sweep import Question
 from runner.launch.trials import Trials
 from runner.runs.directory import RunDirectory
 from runner.runs.status import State, Status
@@ -26,17 +26,16 @@ def open_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     monkeypatch.chdir(tmp_path)
     made = create(tmp_path / "sweep", SweepRecord("", [], ["epochs"], 3, None, 1), lambda draft: None)
     composer = Composer(Places.find(None, tmp_path))
-    objectives = [Objective(metric="monitor", direction="maximize")]
+    objectives = [{"metric": "monitor", "direction": "maximize"}]
 
     def open_(**given: object) -> Trials:
         standard = {
             "_target_": "hydra_plugins.runner_plugins.optuna_sweeper.OptunaSweeper",
             **{"params": None, "n_trials": 1, "sampler": "grid", "sampler_seed": 0, "startup_trials": 4},
-            **{"pruner": "none", "prune_after": 1, "objectives": "auto", "seeds": None},
+            **{"pruner": "none", "prune_after": 1, "objectives": objectives, "seeds": None},
         }
         settings = OptunaSweeper.model_validate(standard | given)
-        study = Study(made.journal, settings, objectives, {key: space.distribution for key, space in SPACES.items()})
-        return Trials(made, study, settings, objectives, SPACES, composer.compose, ["model=mlp"], print)
+        return Trials(made, Question(settings, SPACES, ["model=mlp"], composer), lambda one: one, print)
 
     return open_
 

@@ -10,13 +10,12 @@ import pytest
 from pretended import FakeSlurm
 
 from runner.cli import main
-from runner.config.compose import Composer
-from runner.config.sections.launching import OptunaSweeper
 from runner.launch.slurm.jobs import newest
 from runner.launch.slurm.study import hand_over
-from runner.launch.study_sweep import Question, kept_places
+from runner.launch.study_sweep import Question
 from runner.runs.status import Status
 from runner.runs.sweep_directory import SweepDirectory
+from runner.trust import Trust
 
 SMALL = ["max_steps=3", "launcher.cpus=1", "tracking.tensorboard=false", "launcher.max_parallel=2"]
 RATES = "optimizer.lr=interval(1e-3,1e-1)"
@@ -103,11 +102,7 @@ def test_a_worker_trains_trials_until_the_study_is_complete(
 
 def left_by(study: SweepDirectory, *workers: int) -> None:
     """Trials that these workers have asked for, and not told of."""
-    record = study.record()
-    settings = OptunaSweeper.model_validate(record.sweeper)
-    question = Question.read(Composer(kept_places(study, ())), [RATES], settings)
-    assert settings.objectives != "auto"
-    opened = question.study(study, settings.objectives)
+    opened = Question.of(study, Trust(())).study(study)
     for worker in workers:
         opened.ask(worker)
 

@@ -3,9 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from runner.config.compose import Composer
-from runner.config.sections.launching import OptunaSweeper, SlurmLauncher
-from runner.config.shorthand import is_of_sweeps
+from runner.config.sections.launching import SlurmLauncher
 from runner.errors import UserError
 from runner.launch.slurm.client import SlurmError
 from runner.launch.slurm.jobs import Jobs
@@ -13,7 +11,7 @@ from runner.launch.slurm.queue import how_it_is, states
 from runner.launch.slurm.submit import submit_workers
 from runner.launch.slurm.sweep import settings_of, wait_or_leave
 from runner.launch.slurm.task import task_in
-from runner.launch.study_sweep import Question, kept_places
+from runner.launch.study_sweep import Question
 from runner.runs.lock import RunLock
 from runner.runs.sweep_directory import SweepDirectory
 from runner.tracking.formatting import counted
@@ -56,14 +54,10 @@ def resume(made: SweepDirectory, overrides: Sequence[str], trust: Trust) -> int:
     """
     settings, trust = settings_of(made, overrides, trust)
     require_one_process(settings)
-    record = made.record()
-    of_sweep = OptunaSweeper.model_validate(record.sweeper)
-    of_runs = [text for text in record.typed if not is_of_sweeps(text)]
-    question = Question.read(Composer(kept_places(made, trust.folders)), of_runs, of_sweep)
+    question = Question.of(made, trust)
     trust.check(question.check()[0].config)
-    assert of_sweep.objectives != "auto", "decided when the sweep was made"
     with RunLock(made.path):
-        study = question.study(made, of_sweep.objectives)
+        study = question.study(made)
         left, busy = study.left(), _in_the_queue(made.path)
         queue = f", {counted(len(busy), 'worker')} in the queue" if busy else ""
         numbers = [number for number in range(num_workers(settings, left)) if number not in busy]

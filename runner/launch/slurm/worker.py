@@ -10,9 +10,8 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from runner.config.compose import Composed, Composer
-from runner.config.sections.launching import OptunaSweeper, SlurmLauncher
-from runner.config.shorthand import is_of_sweeps
+from runner.config.compose import Composed
+from runner.config.sections.launching import SlurmLauncher
 from runner.errors import UserError
 from runner.launch import child
 from runner.launch.local import with_threads
@@ -20,7 +19,7 @@ from runner.launch.pool import Job
 from runner.launch.slurm import jobs
 from runner.launch.slurm.jobs import Jobs
 from runner.launch.slurm.options import threads
-from runner.launch.study_sweep import Question, kept_places, source
+from runner.launch.study_sweep import Question
 from runner.launch.trials import Trials
 from runner.launch.view import SweepView
 from runner.launch.work import Runs
@@ -78,17 +77,12 @@ def work(made: SweepDirectory, trust: Trust, variables: Mapping[str, str] = os.e
 
 
 def _trials(made: SweepDirectory, trust: Trust, view: SweepView, number: int) -> Trials:
-    record = made.record()
-    settings = OptunaSweeper.model_validate(record.sweeper)
-    of_runs = [text for text in record.typed if not is_of_sweeps(text)]
-    question = Question.read(Composer(kept_places(made, trust.folders)), of_runs, settings)
-    assert settings.objectives != "auto", "decided when the sweep was made"
-    launcher = SlurmLauncher.model_validate(record.launcher)
+    launcher = SlurmLauncher.model_validate(made.record().launcher)
 
     def frozen(one: Composed) -> Composed:
         return with_threads(one, threads(launcher, one.config["device"]))
 
-    return source(made, question, settings.objectives, frozen, view.say, number)
+    return Trials(made, Question.of(made, trust), frozen, view.say, number)
 
 
 def _note(run: Path, sweep: Path, job: str) -> None:
