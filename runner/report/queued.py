@@ -29,7 +29,7 @@ def told(jobs: Sequence[JobState]) -> str:
     """In words: ``7 running on node3``, or of several ``8: 2 running, 5 pending (Priority)``; nothing of none."""
     if len(jobs) < 2:
         return "".join(f"{job.name} {job.told()}" for job in jobs)
-    ids = dict.fromkeys(job.name.partition("_")[0] for job in jobs)
+    ids = dict.fromkeys(job.array for job in jobs)
     counts = Counter(job.in_short() for job in jobs)
     return f"{', '.join(ids)}: {', '.join(f'{count} {how}' for how, count in counts.items())}"
 

@@ -23,8 +23,8 @@ def cancel(directory: Path) -> list[JobState]:
         found = [state for state in states(names).values() if not state.is_over]
         if found:
             # An array is named as a whole, so that tasks that are not listed one by one are cancelled too.
-            ids = {state.name.partition("_")[0] for state in found} & names
-            single = {state.name for state in found if state.name.partition("_")[0] not in ids}
+            ids = {state.array for state in found} & names
+            single = {state.name for state in found if state.array not in ids}
             call(["scancel", *sorted(ids | single)])
             _note(directory, ids | single)
     except SlurmError as error:

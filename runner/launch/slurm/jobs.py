@@ -43,7 +43,7 @@ class Job:
     @property
     def array(self) -> str:
         """The number of the array whose task it is, or of the job itself."""
-        return self.id.partition("_")[0]
+        return array_of(self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,7 @@ class Jobs:
         noted = tuple(
             replace(job, cancelled=tuple(dict.fromkeys((*job.cancelled, *own))))
             for job in self.submissions
-            for own in [
-                sorted(name for name in names if name in (job.id, job.array) or name.partition("_")[0] == job.id)
-            ]
+            for own in [sorted(name for name in names if name in (job.id, job.array) or array_of(name) == job.id)]
         )
         return replace(self, submissions=noted)
 
@@ -111,6 +109,11 @@ class Submitted:
     name: str
     submitted: str
     is_cancelled: bool
+
+
+def array_of(name: str) -> str:
+    """The number of the array whose task the queue calls so; of a job that is no task, its own."""
+    return name.partition("_")[0]
 
 
 def newest(runs: Iterable[Path]) -> dict[Path, Submitted]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.errors import UserError
 from runner.launch.slurm.client import SlurmError, call
-from runner.launch.slurm.jobs import is_at_its_end, newest, workers
+from runner.launch.slurm.jobs import array_of, is_at_its_end, newest, workers
 from runner.runs.status import OVER, Status
 from runner.tracking.formatting import counted
 
@@ -67,6 +67,11 @@ class JobState:
     restarts: int = 0
 
     @property
+    def array(self) -> str:
+        """The number of the array whose task it is, or of the job itself."""
+        return array_of(self.name)
+
+    @property
     def is_waiting(self) -> bool:
         """Whether it will start, or start again."""
         return self.state in _WAITING
@@ -104,15 +109,26 @@ def states(names: Iterable[str]) -> dict[str, JobState]:
         SlurmError: If it does not answer.
     """
     wanted = set(names)
-    numbers = {name.partition("_")[0] for name in wanted}
     if not wanted:
         return {}
-    found = _of_squeue(numbers)
-    known = {name.partition("_")[0] for name in found}
+    found = _of_squeue(set(map(array_of, wanted)))
+    known = {state.array for state in found.values()}
     missing = {name for name in wanted if name not in found and not ("_" not in name and name in known)}
     if missing:
-        found |= _of_sacct({name.partition("_")[0] for name in missing})
-    return {name: state for name, state in found.items() if name in wanted or name.partition("_")[0] in wanted}
+        found |= _of_sacct(set(map(array_of, missing)))
+    return {name: state for name, state in found.items() if not wanted.isdisjoint((name, state.array))}
+
+
+def require_states(names: Iterable[str]) -> dict[str, JobState]:
+    """The same, for what must not be done unless Slurm answers.
+
+    Raises:
+        UserError: If it cannot be asked.
+    """
+    try:
+        return states(names)
+    except SlurmError as error:
+        raise UserError(f"Slurm does not say what is in the queue: {error}", fix="the same again in a minute") from None
 
 
 def of_directories(
@@ -139,7 +155,7 @@ def of_directories(
         for path, job in jobs.items()
     }
     return runs, {
-        sweep: [state for name, state in known.items() if name.partition("_")[0] in ids and not state.is_over]
+        sweep: [state for state in known.values() if state.array in ids and not state.is_over]
         for sweep, ids in arrays.items()
     }
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from runner.config.sections.launching import SlurmLauncher
 from runner.errors import UserError
-from runner.launch.slurm.client import SlurmError
 from runner.launch.slurm.jobs import Jobs
-from runner.launch.slurm.queue import how_it_is, states
+from runner.launch.slurm.queue import how_it_is, require_states
 from runner.launch.slurm.submit import submit_workers
 from runner.launch.slurm.sweep import settings_of, wait_or_leave
 from runner.launch.slurm.task import task_in
@@ -115,8 +114,5 @@ def _in_the_queue(sweep: Path) -> set[int]:
         UserError: If Slurm cannot be asked.
     """
     jobs = Jobs.of(sweep)
-    try:
-        known = states(job.id for job in jobs.submissions) if jobs else {}
-    except SlurmError as error:
-        raise UserError(f"Slurm does not say what is in the queue: {error}", fix="the same again in a minute") from None
+    known = require_states(job.id for job in jobs.submissions) if jobs else {}
     return {int(name.partition("_")[2]) for name, state in known.items() if "_" in name and not state.is_over}

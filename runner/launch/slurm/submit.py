@@ -10,7 +10,7 @@ from runner.errors import UserError
 from runner.launch.slurm.client import SlurmError, call
 from runner.launch.slurm.jobs import Job, Jobs, newest
 from runner.launch.slurm.options import environment
-from runner.launch.slurm.queue import JobState, states
+from runner.launch.slurm.queue import JobState, require_states
 from runner.launch.slurm.refusal import refusal
 from runner.launch.slurm.script import Script
 from runner.launch.slurm.task import Task
@@ -121,10 +121,7 @@ def queued(runs: Collection[Path]) -> dict[Path, JobState]:
         UserError: If Slurm cannot be asked.
     """
     jobs = newest(runs)
-    try:
-        known = states({job.name for job in jobs.values()})
-    except SlurmError as error:
-        raise UserError(f"Slurm does not say what is in the queue: {error}", fix="the same again in a minute") from None
+    known = require_states(job.name for job in jobs.values())
     return {run: known[job.name] for run, job in jobs.items() if job.name in known and not known[job.name].is_over}
 
 

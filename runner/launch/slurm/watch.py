@@ -47,7 +47,7 @@ class Watch:
         self._ask([run.path for run in unfinished], arrays)
         if not self._is_answered:
             return False
-        if any(not state.is_over for name, state in self._known.items() if name.partition("_")[0] in arrays):
+        if any(not state.is_over and state.array in arrays for state in self._known.values()):
             return False
         return not any(state is not None and not state.is_over for run in unfinished for state in [self.job(run)])
 
