@@ -13,11 +13,13 @@ from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from runner.cpus import allowed_cpus
 from runner.launch import pool
+from runner.launch.local import share_out
 from runner.launch.pool import Job
-from runner.launch.slots import divide, visible_gpus
 from runner.training.signals import StopRequest, stop_signals
+
+_ANY_DEVICE = {"kind": "auto", "precision": "fp32"}
+"""What is known of the device that a job takes."""
 
 
 def run_jobs(
@@ -35,8 +37,7 @@ def run_jobs(
         KeyboardInterrupt: After a Ctrl-C or a SIGTERM, when the jobs have ended.
     """
     pool.warm_up()
-    gpus = visible_gpus(pool.ask(_num_gpus))
-    slots = divide(n_jobs, len(configs), [{"kind": "auto"}], gpus, allowed_cpus())
+    slots = share_out(n_jobs, len(configs), [_ANY_DEVICE])
     stop = StopRequest()
     with tempfile.TemporaryDirectory(prefix="runner-jobs-") as folder, stop.listening(*stop_signals()):
         work = _Jobs(context, task, configs, retries, Path(folder))
@@ -49,8 +50,7 @@ def run_jobs(
 def at_a_time() -> int:
     """How many jobs this machine runs at a time when nobody says."""
     pool.warm_up()
-    gpus = visible_gpus(pool.ask(_num_gpus))
-    return len(divide("auto", sys.maxsize, [{"kind": "auto"}], gpus, allowed_cpus()).variables)
+    return len(share_out("auto", sys.maxsize, [_ANY_DEVICE]).variables)
 
 
 class _Jobs:
@@ -114,9 +114,3 @@ def _call(number: int, given: bytes, answer: Path) -> int:
     )
     answer.write_bytes(cloudpickle.dumps(returned))
     return 0
-
-
-def _num_gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from hydra_plugins.runner_plugins.optuna_sweeper import OptunaSweeper
-from runner.launch import hydra_jobs
+from runner.launch import local
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from runner.launch import hydra_jobs
 def test_a_batch_has_as_many_jobs_as_the_launcher_runs_at_a_time(
     launcher: dict[str, object], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hydra_jobs, "allowed_cpus", lambda: 6)
+    monkeypatch.setattr(local, "allowed_cpus", lambda: 6)
     sweeper = OptunaSweeper()
     sweeper.config = OmegaConf.create({"hydra": {"launcher": launcher}})
     assert sweeper._at_a_time() == size
