@@ -139,8 +139,6 @@ def execute_here(
 
     try:
         return execute(run, trust, stop, changed, carry_out).exit_code
-    except UserError:
-        raise
     except OSError as error:
         print(f"{run.path} cannot be executed: {error}", file=sys.stderr)
         return 1
