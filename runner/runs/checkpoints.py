@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 
 import torch
 
-from runner.runs.files import sync_folder
+from runner.runs.files import replacing
 
 _END_OF_ARCHIVE = b"PK\x05\x06"  # signature of the 22 bytes that end a zip archive (APPNOTE.TXT, 4.3.16)
 _PREFIX = b"sha256:"
@@ -59,29 +59,20 @@ def write_checkpoint(path: Path, state: dict[str, Any], check: Callable[[], None
     Raises:
         OSError: If the disk is full or the folder cannot be written; ``path`` is as it was then.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w+b") as file:
-            hashing = _HashingFile(file)
-            try:
-                torch.save(state, cast(IO[bytes], hashing))
-            except RuntimeError as error:
-                # torch's archive writer tells of an OSError in its stream by another error of its own.
-                if isinstance(error.__context__, OSError):
-                    raise error.__context__ from None
-                raise
-            if hashing.end[:4] != _END_OF_ARCHIVE:
-                raise AssertionError("torch.save no longer ends its archive without a comment")
-            comment = _PREFIX + hashing.digest.hexdigest().encode()
-            file.seek(-2, os.SEEK_END)
-            file.write(struct.pack("<H", len(comment)) + comment)
-            file.flush()
-            os.fsync(file.fileno())
-        check()
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with replacing(path, check=check) as file:
+        hashing = _HashingFile(file)
+        try:
+            torch.save(state, cast(IO[bytes], hashing))
+        except RuntimeError as error:
+            # torch's archive writer tells of an OSError in its stream by another error of its own.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+        if hashing.end[:4] != _END_OF_ARCHIVE:
+            raise AssertionError("torch.save no longer ends its archive without a comment")
+        comment = _PREFIX + hashing.digest.hexdigest().encode()
+        file.seek(-2, os.SEEK_END)
+        file.write(struct.pack("<H", len(comment)) + comment)
 
 
 def read_checkpoint(path: Path, whole: bool = True, look_at_shards: bool = True) -> dict[str, Any]:

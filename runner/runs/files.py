@@ -3,9 +3,10 @@
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -21,13 +22,27 @@ def write_atomic(path: Path, content: bytes, durable: bool = True) -> None:
         durable: Whether that is so after a power cut too: the content is flushed to the disk before it is renamed, and
             the rename is flushed, which takes milliseconds.
     """
+    with replacing(path, durable) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path, durable: bool = True, check: Callable[[], None] = lambda: None) -> Iterator[IO[bytes]]:
+    """A new file, which takes the place of ``path`` when the ``with`` block ends, as ``write_atomic`` says.
+
+    Args:
+        path: The file; it stays as it was where the block raises.
+        durable: As there.
+        check: Called when all is written; what it raises leaves ``path`` as it was too.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
+        with temporary.open("w+b") as file:
+            yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+        check()
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

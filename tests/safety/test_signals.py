@@ -181,7 +181,7 @@ def signal_twice_while_writing() -> int:
         send(signal.SIGINT)()
         time.sleep(0.5)
 
-    before(checkpoints, "sync_folder", write_slowly, number=2)
+    before(checkpoints, "replacing", write_slowly, number=2)
     return train()
 
 
