@@ -7,6 +7,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
 
+from runner.config.compose import Composed, Composer
 from runner.config.sections.launching import GridSweeper, Sweeper
 from runner.config.typed import read
 from runner.errors import UserError, UserErrors, nearest
@@ -68,6 +69,24 @@ def params(sweeper: Sweeper) -> list[str]:
         several = ",".join(map(_typed, value)) if isinstance(value, list) else _typed(value)
         texts.append(f"{key}={several}")
     return texts
+
+
+def compose_all(points: Sequence[Point], composer: Composer) -> list[Composed]:
+    """The configuration of each point.
+
+    Raises:
+        UserErrors: With every mistake, each as it was seen first.
+    """
+    composed: list[Composed] = []
+    errors: dict[str, UserError] = {}
+    for point in points:
+        try:
+            composed.append(composer.compose(point))
+        except UserErrors as found:
+            errors = {error.what: error for error in found.errors} | errors
+    if errors:
+        raise UserErrors(list(errors.values()))
+    return composed
 
 
 def differing(points: Sequence[Point]) -> list[str]:

@@ -13,10 +13,10 @@ from runner.config.compose import Composed, Composer
 from runner.config.paths import Places
 from runner.config.sections.launching import Objective, OptunaSweeper
 from runner.config.shorthand import is_of_sweeps
-from runner.errors import UserError, UserErrors, nearest
+from runner.errors import UserError, nearest
 from runner.launch import pool
 from runner.launch.machine import figures
-from runner.launch.points import params, parsed
+from runner.launch.points import compose_all, params, parsed
 from runner.launch.spaces import Space, spaces
 from runner.launch.study import Study, planned
 from runner.runs.direction import direction_of
@@ -111,18 +111,12 @@ class Question:
             UserErrors: With every mistake that shows there.
         """
         first = {key: space.edges()[0] for key, space in self.spaces.items()}
-        composed: list[Composed] = []
-        errors: dict[str, UserError] = {}
-        for key, space in self.spaces.items():
-            for edge in space.edges():
-                point = [other.override(first[name]) for name, other in self.spaces.items() if name != key]
-                try:
-                    composed.append(self.composer.compose([*self.fixed, *point, space.override(edge)]))
-                except UserErrors as found:
-                    errors = {error.what: error for error in found.errors} | errors  # each once, as it was seen first
-        if errors:
-            raise UserErrors(list(errors.values()))
-        return composed
+        points = [
+            [*self.fixed, *(other.override(first[name]) for name, other in self.spaces.items() if name != key), own]
+            for key, space in self.spaces.items()
+            for own in map(space.override, space.edges())
+        ]
+        return compose_all(points, self.composer)
 
     def decided(self, config: Mapping[str, Any]) -> "Question":
         """The same, with what is optimised where the settings leave that to the runs.

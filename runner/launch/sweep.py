@@ -17,11 +17,11 @@ from runner.config.sections.launching import (
     SlurmLauncher,
 )
 from runner.config.shorthand import is_of_sweeps
-from runner.errors import UserError, UserErrors
+from runner.errors import UserError
 from runner.launch import pool
 from runner.launch.ending import conclude
 from runner.launch.local import run_here, share_out, with_threads
-from runner.launch.points import Point, differing, grid, values
+from runner.launch.points import Point, compose_all, differing, grid, values
 from runner.launch.single import freeze
 from runner.launch.slots import Slots
 from runner.launch.slurm.jobs import Jobs
@@ -53,7 +53,8 @@ def _grid(composer: Composer, typed: Sequence[str], sweeper: GridSweeper, launch
     if not dry_run and isinstance(launcher, LocalLauncher):
         pool.warm_up()
     points = _points(composer, typed, sweeper)
-    composed = _compose_all(composer, points)
+    composed = compose_all(points, composer)
+    _refuse_run_dir(composed[0])
     keys = differing(points)
     if dry_run:
         print(_plan(points, keys))
@@ -211,20 +212,6 @@ def _points(composer: Composer, typed: Sequence[str], sweeper: GridSweeper) -> l
         one_of_all = grid(of_runs, sweeper.model_copy(update={"seeds": None}), composer.files.loader, 0)[0]
         first_seed = int(composer.compose(one_of_all).config["seed"])
     return grid(of_runs, sweeper, composer.files.loader, first_seed)
-
-
-def _compose_all(composer: Composer, points: Sequence[Point]) -> list[Composed]:
-    composed: list[Composed] = []
-    errors: dict[str, UserError] = {}
-    for point in points:
-        try:
-            composed.append(composer.compose(point))
-        except UserErrors as found:
-            errors = {error.what: error for error in found.errors} | errors  # each once, where it was seen first
-    if errors:
-        raise UserErrors(list(errors.values()))
-    _refuse_run_dir(composed[0])
-    return composed
 
 
 def _refuse_run_dir(first: Composed) -> None:
