@@ -78,8 +78,7 @@ def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: LocalLaunc
         trust.check(config, run.path)
     slots = share_out(launcher.n_jobs, len(waiting), [config["device"] for config in configs])
     print(f"resume   {made.path}: {len(waiting)} of {record.planned} runs are left, {slots.describe()}", flush=True)
-    view = _view(made, record)
-    return conclude(made, run_here(AllAtOnce(waiting), slots, launcher.retries, trust, view))
+    return conclude(made, run_here(AllAtOnce(waiting), slots, launcher.retries, trust, SweepView.of(made)))
 
 
 def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLauncher, trust: Trust) -> int:
@@ -98,17 +97,9 @@ def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLaun
     trust.check(first.config)
     slots = share_out(launcher.n_jobs, left * (settings.seeds or 1), [first.config["device"]])
     print(f"resume   {made.path}: {left} of {planned} are left, {slots.describe()}", flush=True)
-    view = _view(made, record)
+    view = SweepView.of(made)
     trials = Trials(made, question, lambda one: with_threads(one, record.threads), view.say)
     return conclude(made, run_here(trials, slots, launcher.retries, trust, view), trials.num_failed)
-
-
-def _view(made: SweepDirectory, record: SweepRecord) -> SweepView:
-    """What is shown, with the runs that are there already."""
-    view = SweepView(record.planned, record.keys)
-    for run in made.runs().values():
-        view.add(run)
-    return view
 
 
 def _nothing_left(made: SweepDirectory, planned: str) -> int:

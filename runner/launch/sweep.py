@@ -65,10 +65,10 @@ def _grid(composer: Composer, typed: Sequence[str], sweeper: GridSweeper, launch
     record = _record(typed, sweeper, launcher, slots, keys, len(points), points)
     made = _made(record, [with_threads(one, slots.threads) for one in composed], points)
     print(f"sweep    {made.path}: {counted(len(points))}, {slots.describe()}", flush=True)
-    trust, view = composer.places.trust(everything=True), SweepView(len(points), keys)
+    trust = composer.places.trust(everything=True)
     with RunLock(made.path):
         runs = AllAtOnce(made.runs().values())
-        return conclude(made, run_here(runs, slots, launcher.retries, trust, view))
+        return conclude(made, run_here(runs, slots, launcher.retries, trust, SweepView.of(made)))
 
 
 def _submit(
@@ -145,7 +145,7 @@ def _study(
     slots = share_out(launcher.n_jobs, question.num_runs, [first.config["device"]])
     made = _begin_study(typed, launcher, slots, question, first)
     print(f"sweep    {made.path}: {counted(question.num_runs)}, {slots.describe()}", flush=True)
-    view = SweepView(question.num_runs, question.keys)
+    view = SweepView.of(made)
     trust = composer.places.trust(everything=True)
     with RunLock(made.path):
         trials = Trials(made, question, lambda one: with_threads(one, slots.threads), view.say)

@@ -1,5 +1,6 @@
 """What a person sees while a sweep goes on: a live table on a terminal, a line for each run elsewhere."""
 
+import contextlib
 import os
 import sys
 import time
@@ -7,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from runner.errors import UserError
 from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
-from runner.runs.status import Status
-from runner.runs.sweep_directory import number_of
+from runner.runs.status import OVER, Status
+from runner.runs.sweep_directory import SweepDirectory, number_of
 from runner.streams import leave
 from runner.tracking.formatting import duration, number, short
 
@@ -27,6 +29,7 @@ _STYLES = {"running": "cyan", "completed": "green", "failed": "red", "interrupte
 class Row:
     """A run, as the table shows it."""
 
+    run: RunDirectory
     values: Mapping[str, str]
     """By key, what the run has and others have not."""
     status: Status
@@ -61,18 +64,27 @@ class SweepView:
         self._planned = planned
         self._keys = keys
         self._rows: dict[int, Row] = {}
-        self._paths: dict[int, RunDirectory] = {}
         self._num_ended = 0
         self._live: Live | None = None
         self._due = 0.0
 
+    @classmethod
+    def of(cls, made: SweepDirectory) -> "SweepView":
+        """That of a sweep, with the runs that are there already."""
+        record = made.record()
+        view = cls(record.planned, record.keys)
+        for run in made.runs().values():
+            view.add(run)
+        return view
+
     def add(self, run: RunDirectory) -> None:
-        """A run that the sweep has."""
-        values, status, one = run.values(), read_status(run), number_of(run.path)
-        if one not in self._rows:
-            self._num_ended += status.state in ("completed", "pruned")  # before this process began
-        self._rows[one] = Row({key: short(values.get(key, "")) for key in self._keys}, status)
-        self._paths[one] = run
+        """A run that the sweep has, which may be known already."""
+        one = number_of(run.path)
+        if one in self._rows:
+            return
+        values, status = run.values(), read_status(run)
+        self._num_ended += status.state in OVER  # before this process began
+        self._rows[one] = Row(run, {key: short(values.get(key, "")) for key in self._keys}, status)
 
     def started(self, run: RunDirectory) -> None:
         """A process executes it now."""
@@ -95,9 +107,10 @@ class SweepView:
         if not self._fancy or now < self._due:
             return
         self._due = now + _DRAW_EVERY_S
-        for one, row in self._rows.items():
+        for row in self._rows.values():
             if row.began is not None:
-                row.status = _read(self._paths[one], row.status)
+                with contextlib.suppress(UserError, OSError):
+                    row.status = Status.read(row.run.status_file)
         self._write(lambda: self._draw(now))
 
     def close(self) -> None:
@@ -196,12 +209,3 @@ class SweepView:
 
 def _best(status: Status) -> str:
     return "" if status.best is None else f"{status.monitor} {number(status.best)}"
-
-
-def _read(run: RunDirectory, otherwise: Status) -> Status:
-    from runner.errors import UserError
-
-    try:
-        return Status.read(run.status_file)
-    except (UserError, OSError):
-        return otherwise

@@ -104,8 +104,7 @@ def wait_or_leave(made: SweepDirectory, settings: SlurmLauncher) -> int:
     if not settings.wait:
         print(f"follow   {typed('runner', 'ls', made.path)}, {typed('runner', 'logs', made.path, '-f')}")
         return 0
-    record = made.record()
-    unfinished = wait_for_sweep(made, SweepView(record.planned, record.keys))
+    unfinished = wait_for_sweep(made, SweepView.of(made))
     return conclude(made, StopRequest()) or unfinished
 
 

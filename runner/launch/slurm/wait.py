@@ -14,7 +14,7 @@ from runner.report.logs import Follower, follow
 from runner.runs.directory import RunDirectory
 from runner.runs.lock import RunLock
 from runner.runs.rebuild import read_status
-from runner.runs.status import Status
+from runner.runs.status import OVER, Status
 from runner.runs.sweep_directory import SweepDirectory
 from runner.training.signals import EXIT_INTERRUPTED
 from runner.typed import typed
@@ -118,6 +118,6 @@ def _settled(watch: Watch, run: RunDirectory) -> Status:
 
 
 def _exit_code(status: Status) -> int:
-    if status.state in ("completed", "pruned"):
+    if status.state in OVER:
         return 0
     return 1 if status.state == "failed" else EXIT_INTERRUPTED

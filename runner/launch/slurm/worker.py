@@ -59,10 +59,7 @@ def work(made: SweepDirectory, trust: Trust, variables: Mapping[str, str] = os.e
     stop, folder = StopRequest(), made.path / "workers" / number
     folder.mkdir(parents=True, exist_ok=True)
     with stop.listening(*stop_signals()), RunLock(folder, attempt) as lock:
-        record = made.record()
-        view = SweepView(record.planned, record.keys)
-        for run in made.runs().values():
-            view.add(run)
+        view = SweepView.of(made)
         trust.make_importable()
         runs = Runs(_trials(made, trust, view, int(number)), trust, 0, view, stop)
         failed = False
