@@ -150,10 +150,7 @@ def planned(settings: OptunaSweeper, distributions: Mapping[str, BaseDistributio
     """How many trials a study has when it is complete: a grid has no more than its points."""
     if settings.sampler != "grid":
         return settings.n_trials
-    points = 1
-    for values in grid_of(distributions).values():
-        points *= len(values)
-    return min(settings.n_trials, points)
+    return min(settings.n_trials, math.prod(map(len, grid_of(distributions).values())))
 
 
 def grid_of(distributions: Mapping[str, BaseDistribution]) -> dict[str, list[Any]]:

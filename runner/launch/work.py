@@ -10,8 +10,7 @@ from runner.launch.settle import settle_unless_held
 from runner.launch.trial import job_of
 from runner.launch.view import SweepView
 from runner.runs.directory import RunDirectory
-from runner.runs.rebuild import read_status
-from runner.runs.status import OVER, Status
+from runner.runs.status import Status
 from runner.training.signals import StopRequest
 from runner.trust import Trust
 
@@ -36,10 +35,10 @@ class Source(Protocol):
 
 
 class AllAtOnce:
-    """Runs whose directories are there already; those that are over are left alone."""
+    """Runs whose directories are there already."""
 
     def __init__(self, runs: Iterable[RunDirectory]) -> None:
-        self._runs = [run for run in runs if read_status(run).state not in OVER]
+        self._runs = list(runs)
 
     def more(self) -> Sequence[RunDirectory]:
         """All of them, the first time."""
