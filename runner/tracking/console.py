@@ -219,18 +219,15 @@ class Console:
 
     def _write(self, lines: Sequence[str], style: str | None = None) -> None:
         self._log(lines)
-        self._show_lines(lines, style)
+        if style is not None and self._colours:
+            lines = _coloured(lines, style)
+        self._draw(lambda stream: self._print(stream, "\n".join(lines)))
 
     def _log(self, lines: Sequence[str]) -> None:
         if self._log_file is not None:
             stamp = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
             with self._log_file.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines(f"{stamp}  {line}".rstrip() + "\n" for line in lines)
-
-    def _show_lines(self, lines: Sequence[str], style: str | None) -> None:
-        if style is not None and self._colours:
-            lines = _coloured(lines, style)
-        self._draw(lambda stream: self._print(stream, "\n".join(lines)))
 
     def _print(self, stream: TextIO, text: str) -> None:
         if self._bar is None:
