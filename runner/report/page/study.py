@@ -16,6 +16,7 @@ from runner.report.page.curves import name_of
 from runner.report.page.figures import Figure, figure, step
 from runner.report.runs import Objective
 from runner.report.values import shown
+from runner.runs.status import ENDED
 
 _LOG_FROM = 10
 """Numbers above 0 whose largest is at least so many times the smallest may be drawn on a logarithmic axis."""
@@ -53,7 +54,7 @@ def make_study(found: Comparison) -> optuna.Study:
     params = [_params_of(row) for row in found.rows]
     spaces = {key: _space([own[key] for own in params if key in own]) for key in found.keys}
     for number, (row, own) in enumerate(zip(found.rows, params, strict=True)):
-        if row.run.state not in ("completed", "pruned", "failed"):
+        if row.run.state not in ENDED:
             continue
         values = [row.run.metric(objective.metric) for objective in found.objectives]
         numbers = [value for value in values if value is not None and math.isfinite(value)]
