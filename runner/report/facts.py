@@ -84,13 +84,18 @@ class Facts:
         found = self._overrides.get("typed")
         return tuple(map(str, found)) if isinstance(found, list) else ()
 
-    @functools.cached_property
+    @property
     def is_repetition(self) -> bool:
         """Whether it was made to repeat another run, seed and all."""
+        return "repeats" in self.provenance
+
+    @functools.cached_property
+    def provenance(self) -> dict[str, Any]:
+        """How it came about; empty where that cannot be read."""
         try:
-            return "repeats" in RunDirectory(self.run.path).provenance()
-        except UserError:
-            return False
+            return RunDirectory(self.run.path).provenance()
+        except (UserError, OSError):
+            return {}
 
     @functools.cached_property
     def _overrides(self) -> dict[str, Any]:
