@@ -140,6 +140,14 @@ def test_a_run_and_its_repetition_count_once(tmp_path: Path, compared: Compared)
     assert group.mean("val/accuracy") == Mean(pytest.approx(0.7), pytest.approx(0.02**0.5), 5)
 
 
+def test_runs_whose_provenance_cannot_be_read_are_compared_all_the_same(tmp_path: Path, compared: Compared) -> None:
+    for name in ("a", "b"):
+        (make_run(tmp_path / name, metrics={"val/accuracy": 0.5}) / "provenance.json").unlink()
+        (tmp_path / name / "provenance.json").mkdir()
+    (group,) = compared().groups
+    assert [row.run.path.name for row in group.rows] == ["a", "b"]
+
+
 def test_a_single_value_has_no_spread_and_none_has_no_mean(tmp_path: Path, compared: Compared) -> None:
     make_run(tmp_path / "a", metrics={"val/accuracy": 0.5})
     (group,) = compared().groups
