@@ -61,7 +61,12 @@ def sync_folder(folder: Path) -> None:
 
 def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Write ``value`` as readable JSON, atomically; numbers that JSON does not know as null."""
-    write_atomic(path, (json.dumps(_plain(value), indent=2, default=str) + "\n").encode(), durable)
+    write_atomic(path, as_json(value), durable)
+
+
+def as_json(value: Any) -> bytes:
+    """What ``write_json`` writes."""
+    return (json.dumps(_plain(value), indent=2, default=str) + "\n").encode()
 
 
 def read_mapping(path: Path, parse: Callable[[str], Any], **needed: type) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import UserError
-from runner.runs.files import write_json
+from runner.runs.files import as_json, write_atomic
 from runner.typed import typed
 
 _DTYPES = ("uint8", "uint16", "int64", "float32")
@@ -49,11 +49,9 @@ class Signature:
 
     def note(self, path: Path) -> None:
         """Write it, unless the file says so already."""
-        if not path.is_file() or path.read_bytes() != self._content():
-            write_json(path, asdict(self), durable=False)  # it is written anew whenever the run goes on
-
-    def _content(self) -> bytes:
-        return (json.dumps(asdict(self), indent=2) + "\n").encode()
+        content = as_json(asdict(self))
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomic(path, content, durable=False)  # it is written anew whenever the run goes on
 
     @classmethod
     def read(cls, path: Path) -> "Signature":
