@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -151,16 +151,13 @@ def create(
 ) -> RunDirectory:
     """Make a run directory that holds its frozen configuration from its first instant.
 
-    The folder is filled under a temporary name and renamed, which fails if the name is taken: two runs started at the
-    same instant never share a directory. ``wanted`` gets ``-2``, ``-3``, ... when it exists, unless ``exactly`` is set.
+    ``wanted`` gets ``-2``, ``-3``, ... when it exists, unless ``exactly`` is set.
 
     Raises:
         UserError: If ``exactly`` and the folder exists, or the folder cannot be written.
     """
-    draft = wanted.parent / f".{wanted.name}.{secrets.token_hex(4)}.tmp"
-    try:
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        draft.mkdir()
+
+    def fill(draft: Path) -> None:
         run = RunDirectory(draft)
         run.config_file.write_text(yaml_text.dump(dict(config)), encoding="utf-8")
         run.overrides_file.write_text(
@@ -169,19 +166,41 @@ def create(
         write_json(run.provenance_file, provenance)
         Status().write(run.status_file)
         run.checkpoints.mkdir()
+
+    return RunDirectory(make_whole("run directory", wanted, fill, exactly))
+
+
+def make_whole(what: str, wanted: Path, fill: Callable[[Path], None], exactly: bool = False) -> Path:
+    """Make a folder that has all that it begins with from its first instant; where it is.
+
+    It is filled under a temporary name and renamed, which fails if the name is taken: two that are made at the same
+    instant never share a folder.
+
+    Args:
+        what: What it is.
+        wanted: Where it goes; with ``-2``, ``-3``, ... behind the name when that exists.
+        fill: Puts into it what it begins with.
+        exactly: Whether it is refused when the name is taken.
+
+    Raises:
+        UserError: If it cannot be made; nothing is left behind.
+    """
+    draft = wanted.parent / f".{wanted.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        draft.mkdir(parents=True)
+        fill(draft)
         sync_folder(draft)
-        path = rename_to_free(draft, wanted, exactly)
+        path = _rename_to_free(draft, wanted, exactly)
     except OSError as error:
-        raise UserError(
-            f"the run directory {wanted} cannot be made: {error.strerror}", fix="output_root=FOLDER"
-        ) from error
+        problem = f"the {what} {wanted} cannot be made: {error.strerror or error}"
+        raise UserError(problem, fix="output_root=FOLDER") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     sync_folder(path.parent)
-    return RunDirectory(path)
+    return path
 
 
-def rename_to_free(draft: Path, wanted: Path, exactly: bool = False) -> Path:
+def _rename_to_free(draft: Path, wanted: Path, exactly: bool) -> Path:
     """Give a filled folder its name, or with ``-2``, ``-3``, ... one that is free; what it is then called.
 
     Raises:

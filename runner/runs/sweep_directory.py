@@ -1,7 +1,5 @@
 """A sweep on disk: what was asked for, and a run directory for each point of it."""
 
-import secrets
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,8 +9,8 @@ import yaml
 
 from runner import yaml_text
 from runner.errors import UserError
-from runner.runs.directory import RunDirectory, plain_name, rename_to_free
-from runner.runs.files import sync_folder, write_atomic
+from runner.runs.directory import RunDirectory, make_whole, plain_name
+from runner.runs.files import write_atomic
 
 _LABEL_CHARACTERS = 100
 """Of a run's name: file systems take 255 bytes, and the run adds to its name while it is made."""
@@ -132,9 +130,8 @@ def number_of(run: Path) -> int:
 def create(wanted: Path, record: SweepRecord, fill: Callable[[SweepDirectory], None]) -> SweepDirectory:
     """Make a sweep directory that has all that it begins with from its first instant.
 
-    It is filled under a temporary name and renamed, as run directories are: one that was killed while it was made is no
-    sweep, where resuming it would train the runs that were there and call it complete. ``wanted`` gets ``-2``, ``-3``,
-    ... when it exists.
+    One that was killed while it was made is no sweep, where resuming it would train the runs that were there and call
+    it complete. ``wanted`` gets ``-2``, ``-3``, ... when it exists.
 
     Args:
         wanted: Where it goes.
@@ -144,17 +141,11 @@ def create(wanted: Path, record: SweepRecord, fill: Callable[[SweepDirectory], N
     Raises:
         UserError: If it cannot be made; nothing is left behind.
     """
-    draft = SweepDirectory(wanted.parent / f".{wanted.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        draft.runs_folder.mkdir(parents=True)
-        draft.write(record)
-        fill(draft)
-        sync_folder(draft.path)
-        made = SweepDirectory(rename_to_free(draft.path, wanted))
-    except OSError as error:
-        problem = f"the sweep directory {wanted} cannot be made: {error.strerror or error}"
-        raise UserError(problem, fix="output_root=FOLDER") from error
-    finally:
-        shutil.rmtree(draft.path, ignore_errors=True)
-    sync_folder(made.path.parent)
-    return made
+
+    def fill_whole(draft: Path) -> None:
+        made = SweepDirectory(draft)
+        made.runs_folder.mkdir()
+        made.write(record)
+        fill(made)
+
+    return SweepDirectory(make_whole("sweep directory", wanted, fill_whole))
