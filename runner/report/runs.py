@@ -49,6 +49,11 @@ class Found:
     the status cannot be read."""
 
     @property
+    def created(self) -> str:
+        """When it was made."""
+        return self.status.created
+
+    @property
     def objective(self) -> Objective | None:
         """The monitored metric; None before the run has said which that is."""
         status = self.status
@@ -178,7 +183,7 @@ def best_of(runs: Sequence[Found], objective: Objective) -> Found | None:
 def find(root: Path) -> list[Found]:
     """The runs below a folder, newest first; those of sweeps like all others. One without a configuration is none."""
     found = [run for entry in entries(root) for run in (entry.runs if isinstance(entry, FoundSweep) else [entry])]
-    return sorted(found, key=lambda run: (instant(run.status.created), str(run.path)), reverse=True)
+    return sorted(found, key=_age, reverse=True)
 
 
 def entries(root: Path) -> list[Entry]:
@@ -186,12 +191,11 @@ def entries(root: Path) -> list[Entry]:
     found = list(_entries(root))
     if len(found) == 1 and isinstance(found[0], FoundSweep) and found[0].path == root:
         found = list(found[0].runs)
+    return sorted(found, key=_age, reverse=True)
 
-    def age(entry: Entry) -> tuple[float, str]:
-        created = entry.created if isinstance(entry, FoundSweep) else entry.status.created
-        return instant(created), str(entry.path)
 
-    return sorted(found, key=age, reverse=True)
+def _age(entry: Entry) -> tuple[float, str]:
+    return instant(entry.created), str(entry.path)
 
 
 def instant(written: str) -> float:
