@@ -21,6 +21,8 @@ OPTIONS = {
     "warning": "signal",
 }
 """The option of sbatch that carries a setting."""
+SETTINGS = {option: key for key, option in OPTIONS.items()}
+"""The setting that an option of sbatch carries."""
 
 _OWN = {
     "array": "max_parallel",
@@ -54,9 +56,9 @@ def require_consistent(settings: SlurmLauncher) -> None:
     Raises:
         UserError: If they cannot.
     """
+    ours = SETTINGS | _OWN
     for text in settings.sbatch:
         name = text.removeprefix("--").partition("=")[0]
-        ours = {option: key for key, option in OPTIONS.items()} | _OWN
         if name in ours:
             key = ours[name]
             raise UserError(

@@ -5,7 +5,7 @@ import re
 from runner.config.sections.launching import SlurmLauncher
 from runner.errors import UserError, nearest
 from runner.launch.slurm.client import SlurmError, call
-from runner.launch.slurm.options import OPTIONS
+from runner.launch.slurm.options import SETTINGS
 
 _ABOUT = {
     "partition": ("partition",),
@@ -45,8 +45,7 @@ def refusal(error: SlurmError, settings: SlurmLauncher) -> UserError:
 def _keys(text: str, settings: SlurmLauncher) -> list[str]:
     option = re.search(r"--([a-z-]+)", text)
     if option:
-        by_option = {option: key for key, option in OPTIONS.items()}
-        return [by_option.get(option[1], "sbatch")]
+        return [SETTINGS.get(option[1], "sbatch")]
     keys = [key for words, about in _ABOUT.items() if words in text for key in about]
     if "policy" in text or "limit" in text:
         keys += _WHAT_IS_LIMITED
