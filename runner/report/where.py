@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from operator import ge, gt, le, lt
 from typing import Any
 
 from runner.errors import UserError, listing, nearest
@@ -32,7 +33,8 @@ _TOKEN = re.compile(
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _KEYWORDS = ("and", "or", "not", "in")
 _MATCHING = ("~", "!~")
-_OPERATORS = ("==", "=", "!=", "<", "<=", ">", ">=", *_MATCHING)
+_ORDERS = {"<": lt, "<=": le, ">": gt, ">=": ge}
+_OPERATORS = ("==", "=", "!=", *_ORDERS, *_MATCHING)
 _METRIC = re.compile(r"(train|val|test)/.")
 _STATE = ("state", "status")
 
@@ -297,11 +299,7 @@ def _ordered(one: Any, operator: str, other: Any, text: str) -> bool:
             f"--where '{text}': {_shown(one)} {operator} {_shown(other)} says nothing",
             expected="two numbers, or two texts, which are compared as in a dictionary",
         )
-    if operator == "<":
-        return bool(one < other)
-    if operator == "<=":
-        return bool(one <= other)
-    return bool(one > other) if operator == ">" else bool(one >= other)
+    return bool(_ORDERS[operator](one, other))
 
 
 def _shown(value: Any) -> str:
