@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from runner.training.records import Judge
 
 
-def job_of(run: RunDirectory, trust: Trust, judge: "Judge | None" = None) -> Job:
+def job_of(run: RunDirectory, trust: Trust, judge: "Judge | None") -> Job:
     """The job that executes a run; what its process prints goes into the run directory."""
     return Job(execute_run, (run.path, trust, judge), run.output_file)
 
 
-def execute_run(path: Path, trust: Trust, judge: "Judge | None" = None) -> int:
+def execute_run(path: Path, trust: Trust, judge: "Judge | None") -> int:
     """Execute a run directory in this process; its exit code."""
     from runner.launch.single import execute_here
     from runner.training.signals import StopRequest, stop_signals
