@@ -5,7 +5,7 @@ from pathlib import Path
 
 from runner.errors import UserError
 from runner.launch.slurm.client import SlurmError, call
-from runner.launch.slurm.jobs import Jobs, newest
+from runner.launch.slurm.jobs import Jobs, newest, submissions
 from runner.launch.slurm.queue import JobState, states
 from runner.runs.sweep_directory import SweepDirectory
 
@@ -36,7 +36,7 @@ def _names(directory: Path) -> set[str]:
     """What the queue calls the jobs of a run or a sweep."""
     if not SweepDirectory.is_one(directory):
         return {job.name for job in newest([directory]).values()}
-    return {job.id for folder in _folders(directory) if (jobs := Jobs.of(folder)) for job in jobs.submissions}
+    return {job.id for folder in _folders(directory) for job in submissions(folder)}
 
 
 def _note(directory: Path, cancelled: Collection[str]) -> None:

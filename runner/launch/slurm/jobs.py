@@ -78,8 +78,7 @@ class Jobs:
     @classmethod
     def note(cls, folder: Path, settings: dict[str, Any], code: Iterable[Path], job: Job) -> None:
         """Write down a job that was submitted for a directory."""
-        before = cls.of(folder)
-        cls(folder, settings, tuple(map(str, code)), (*(before.submissions if before else ()), job)).write()
+        cls(folder, settings, tuple(map(str, code)), (*submissions(folder), job)).write()
 
     def with_cancelled(self, names: Collection[str]) -> "Jobs":
         """The same, with the note that some jobs or tasks were cancelled, as far as they are of these."""
@@ -111,6 +110,16 @@ class Submitted:
     is_cancelled: bool
 
 
+def submissions(folder: Path) -> tuple[Job, ...]:
+    """The jobs that were submitted for the directory of a run or a sweep, the newest last.
+
+    Raises:
+        UserError: If the file is damaged.
+    """
+    jobs = Jobs.of(folder)
+    return jobs.submissions if jobs else ()
+
+
 def array_of(name: str) -> str:
     """The number of the array whose task the queue calls so; of a job that is no task, its own."""
     return name.partition("_")[0]
@@ -121,8 +130,7 @@ def newest(runs: Iterable[Path]) -> dict[Path, Submitted]:
     of_sweeps: dict[Path, dict[int, Submitted]] = {}
     found = {}
     for run in runs:
-        jobs = Jobs.of(run)
-        own = [_submitted(job, job.id) for job in jobs.submissions] if jobs else []
+        own = [_submitted(job, job.id) for job in submissions(run)]
         sweep = SweepDirectory.of_run(run)
         if sweep is not None:
             if sweep.path not in of_sweeps:
@@ -149,17 +157,11 @@ def is_at_its_end(status: Status, job: Submitted | None) -> bool:
 
 def workers(sweep: Path) -> list[str]:
     """The numbers of the arrays whose tasks find their runs themselves."""
-    jobs = Jobs.of(sweep)
-    return [job.id for job in jobs.submissions if job.tasks == {}] if jobs else []
+    return [job.id for job in submissions(sweep) if job.tasks == {}]
 
 
 def _by_run(sweep: Path) -> dict[int, Submitted]:
-    jobs = Jobs.of(sweep)
-    return {
-        number: _submitted(job, name)
-        for job in (jobs.submissions if jobs else ())
-        for number, name in job.by_run().items()
-    }
+    return {number: _submitted(job, name) for job in submissions(sweep) for number, name in job.by_run().items()}
 
 
 def _submitted(job: Job, name: str) -> Submitted:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from runner.config.sections.launching import SlurmLauncher
 from runner.errors import UserError
-from runner.launch.slurm.jobs import Jobs
+from runner.launch.slurm.jobs import submissions
 from runner.launch.slurm.queue import how_it_is, require_states
 from runner.launch.slurm.submit import submit_workers
 from runner.launch.slurm.sweep import settings_of, wait_or_leave
@@ -113,6 +113,5 @@ def _in_the_queue(sweep: Path) -> set[int]:
     Raises:
         UserError: If Slurm cannot be asked.
     """
-    jobs = Jobs.of(sweep)
-    known = require_states(job.id for job in jobs.submissions) if jobs else {}
+    known = require_states(job.id for job in submissions(sweep))
     return {int(name.partition("_")[2]) for name, state in known.items() if "_" in name and not state.is_over}
