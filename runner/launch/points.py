@@ -40,13 +40,11 @@ def grid(typed: Sequence[str], sweeper: GridSweeper, loader: ConfigLoader, first
             )
         columns.pop("seed", None)
         columns["seed"] = [f"seed={first_seed + number}" for number in range(sweeper.seeds)]
-    rows = [list(zip(*(columns[key] for key in keys), strict=True)) for keys in _axes(columns, sweeper.zip)]
-    order = [key for keys in _axes(columns, sweeper.zip) for key in keys]
-    place = {key: number for number, key in enumerate(columns)}
-    return [
-        [text for _, text in sorted(zip(order, itertools.chain(*chosen), strict=True), key=lambda one: place[one[0]])]
-        for chosen in itertools.product(*rows)
-    ]
+    axes = _axes(columns, sweeper.zip)
+    rows = [list(zip(*(columns[key] for key in keys), strict=True)) for keys in axes]
+    order = list(itertools.chain(*axes))
+    points = (dict(zip(order, itertools.chain(*chosen), strict=True)) for chosen in itertools.product(*rows))
+    return [[point[key] for key in columns] for point in points]
 
 
 def parsed(texts: Sequence[str], loader: ConfigLoader) -> dict[str, Override]:
