@@ -11,6 +11,7 @@ from runner.config.compose import Composed, Composer
 from runner.config.sections.launching import GridSweeper, Sweeper
 from runner.config.typed import read
 from runner.errors import UserError, UserErrors, nearest
+from runner.runs.directory import values_of
 
 Point = list[str]
 """What would be typed for one run."""
@@ -89,14 +90,9 @@ def compose_all(points: Sequence[Point], composer: Composer) -> list[Composed]:
 
 def differing(points: Sequence[Point]) -> list[str]:
     """The keys whose values are not the same in all points."""
-    by_point = [values(point) for point in points]
+    by_point = [values_of(point) for point in points]
     keys = dict.fromkeys(key for one in by_point for key in one)
     return [key for key in keys if len({one.get(key) for one in by_point}) > 1]
-
-
-def values(point: Point) -> dict[str, str]:
-    """The values of a point by key, as they were typed."""
-    return {text.partition("=")[0].lstrip("+~"): text.partition("=")[2] for text in point}
 
 
 def _typed(value: object) -> str:

@@ -21,13 +21,13 @@ from runner.errors import UserError
 from runner.launch import pool
 from runner.launch.ending import conclude
 from runner.launch.local import run_here, share_out, with_threads
-from runner.launch.points import Point, compose_all, differing, grid, values
+from runner.launch.points import Point, compose_all, differing, grid
 from runner.launch.single import freeze
 from runner.launch.slots import Slots
 from runner.launch.slurm.jobs import Jobs
 from runner.launch.view import SweepView
 from runner.launch.work import AllAtOnce
-from runner.runs.directory import timestamped
+from runner.runs.directory import timestamped, values_of
 from runner.runs.lock import RunLock
 from runner.runs.status import now
 from runner.runs.sweep_directory import SweepDirectory, SweepRecord, create
@@ -119,7 +119,7 @@ def _made(record: SweepRecord, composed: Sequence[Composed], points: Sequence[Po
 
     def fill(draft: SweepDirectory) -> None:
         for number, one in enumerate(composed):
-            own = values(points[number])
+            own = values_of(points[number])
             freeze(one, draft.place(number, [(key, own.get(key, "")) for key in record.keys]))
 
     return create(_place_of(composed[0]), record, fill)
@@ -223,5 +223,5 @@ def _refuse_run_dir(first: Composed) -> None:
 
 def _plan(points: Sequence[Point], keys: Sequence[str]) -> str:
     """The runs of a sweep as a table."""
-    rows = [[f"{number:04d}", *(values(point).get(key, "") for key in keys)] for number, point in enumerate(points)]
+    rows = [[f"{number:04d}", *(values_of(point).get(key, "") for key in keys)] for number, point in enumerate(points)]
     return "\n".join([*table(["run", *keys], rows), "", f"{counted(len(points))}; nothing was started (--dry-run)"])

@@ -13,6 +13,7 @@ from runner.errors import UserError, listing, nearest
 from runner.report.facts import Facts, known_to_none
 from runner.report.runs import Entry, Found, FoundSweep, Objective, best_of, objectives_of, runs_of
 from runner.report.where import no_such_name
+from runner.runs.directory import values_of
 
 NAMES = ("name", "run_dir", "output_root")
 """Settings that say what a run is called."""
@@ -180,7 +181,7 @@ def differing(runs: Sequence[Facts]) -> list[str]:
 
 def _typed(runs: Iterable[Facts]) -> dict[str, None]:
     """The keys that were typed for any run, in their order."""
-    return dict.fromkeys(text.partition("=")[0].lstrip("+~") for run in runs for text in run.typed)
+    return dict.fromkeys(key for run in runs for key in values_of(run.typed))
 
 
 def _counts(key: str, typed: Iterable[str]) -> bool:

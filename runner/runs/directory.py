@@ -124,9 +124,14 @@ class RunDirectory:
         return dict(self.overrides()["choices"])
 
     def values(self) -> dict[str, str]:
-        """What was typed for the run, by key and without the signs of adding: ``{"optimizer.lr": "0.1"}``."""
-        split = (text.partition("=") for text in self.overrides()["typed"])
-        return {key.lstrip("+~"): value for key, _, value in split}
+        """What was typed for the run, by key."""
+        return values_of(self.overrides()["typed"])
+
+
+def values_of(typed: Sequence[str]) -> dict[str, str]:
+    """What was typed, by key and without the signs of adding: ``{"optimizer.lr": "0.1"}``."""
+    split = (text.partition("=") for text in typed)
+    return {key.lstrip("+~"): value for key, _, value in split}
 
 
 def timestamped(root: Path, name: str, now: datetime | None = None) -> Path:

@@ -12,7 +12,8 @@ from runner.config.compose import Composer
 from runner.config.paths import Places
 from runner.config.sections.launching import GridSweeper
 from runner.errors import UserError
-from runner.launch.points import differing, grid, values
+from runner.launch.points import differing, grid
+from runner.runs.directory import values_of
 
 
 def sweeper(**settings: object) -> GridSweeper:
@@ -74,7 +75,7 @@ def test_zipped_keys_go_in_step_and_the_others_are_combined_with_them(loader) ->
 
 def test_seeds_repeat_every_point_and_count_on_from_that_of_the_run(loader) -> None:
     points = grid(["optimizer.lr=0.1,0.2"], sweeper(seeds=3), loader, first_seed=7)
-    assert [values(point)["seed"] for point in points] == ["7", "8", "9"] * 2
+    assert [values_of(point)["seed"] for point in points] == ["7", "8", "9"] * 2
 
 
 @pytest.mark.parametrize(
