@@ -3,14 +3,14 @@
 import contextlib
 import signal
 from datetime import datetime
-from pathlib import Path
 
 from runner.runs.directory import RunDirectory
+from runner.runs.files import end_of
 from runner.runs.lock import is_held
 from runner.runs.rebuild import read_status
 from runner.runs.status import Status
 
-_LINES_OF_OUTPUT = 40
+_LINES_OF_OUTPUT, _BYTES_OF_OUTPUT = 40, 1 << 16
 
 
 def settle(run: RunDirectory, exit_code: int, asked_to_stop: bool, reason: str | None = None) -> Status:
@@ -26,7 +26,8 @@ def settle(run: RunDirectory, exit_code: int, asked_to_stop: bool, reason: str |
     if status.state not in ("created", "running"):
         return status
     reason = reason or _reason(exit_code)
-    said = _end_of(run.output_file)
+    # A crash leaves its traceback there.
+    said = "\n".join(end_of(run.output_file, _BYTES_OF_OUTPUT).splitlines()[-_LINES_OF_OUTPUT:]).strip()
     if asked_to_stop and exit_code < 0:
         status.end("interrupted", f"{reason} before it had saved")
     else:
@@ -52,12 +53,3 @@ def _reason(exit_code: int) -> str:
 
 
 _CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
-
-
-def _end_of(output: Path) -> str:
-    """The last lines of what a process printed: a crash leaves its traceback there."""
-    try:
-        lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return "\n".join(lines[-_LINES_OF_OUTPUT:]).strip()

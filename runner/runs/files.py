@@ -69,6 +69,16 @@ def as_json(value: Any) -> bytes:
     return (json.dumps(_plain(value), indent=2, default=str) + "\n").encode()
 
 
+def end_of(path: Path, num_bytes: int) -> str:
+    """The end of a text, which may be long; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - num_bytes))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def read_mapping(path: Path, parse: Callable[[str], Any], **needed: type) -> dict[str, Any]:
     """The mapping in a file of a run directory.
 

@@ -5,7 +5,6 @@ exit code of this is that of the job.
 """
 
 import argparse
-import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from runner.launch.settle import settle
 from runner.launch.slurm.client import SlurmError, call
 from runner.runs.attempt import this_attempt
 from runner.runs.directory import RunDirectory
+from runner.runs.files import end_of
 from runner.runs.lock import RunLock
 from runner.runs.rebuild import read_status
 from runner.training.signals import EXIT_INTERRUPTED, stop_signals
@@ -101,14 +101,12 @@ def mark(run: RunDirectory, code: int) -> None:
 
 def _out_of_memory(code: int, output: Path) -> str | None:
     """What to say of a run that was killed for its memory; None of others."""
-    with contextlib.suppress(OSError), output.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_BYTES))
-        text = file.read().decode(errors="replace").lower()
-        if code in _OF_THE_STEP or any(words in text for words in _OUT_OF_MEMORY):
-            megabytes = os.environ.get("SLURM_MEM_PER_NODE")
-            had = f"the {megabytes} MB of memory that the job had" if megabytes else "the job's memory"
-            return f"was killed because it took more than {had}: launcher.memory=... asks for more"
-    return None
+    text = end_of(output, _LAST_BYTES).lower()
+    if code not in _OF_THE_STEP and not any(words in text for words in _OUT_OF_MEMORY):
+        return None
+    megabytes = os.environ.get("SLURM_MEM_PER_NODE")
+    had = f"the {megabytes} MB of memory that the job had" if megabytes else "the job's memory"
+    return f"was killed because it took more than {had}: launcher.memory=... asks for more"
 
 
 if __name__ == "__main__":

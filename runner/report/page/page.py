@@ -21,6 +21,7 @@ from runner.report.page import curves, study
 from runner.report.runs import Entry, FoundSweep
 from runner.report.values import shown
 from runner.runs.directory import RunDirectory
+from runner.runs.files import end_of
 from runner.runs.status import now
 from runner.tracking.formatting import duration, number
 from runner.typed import typed
@@ -244,12 +245,7 @@ _WHY = {
 
 def _end_of_log(run: RunDirectory) -> str:
     for file in (run.log_file, run.output_file):
-        try:
-            with file.open("rb") as opened:
-                opened.seek(max(0, opened.seek(0, os.SEEK_END) - _LOG_BYTES))
-                lines = opened.read().decode(errors="replace").splitlines()
-        except OSError:
-            continue
+        lines = end_of(file, _LOG_BYTES).splitlines()
         if lines:
             return "\n".join(lines[-_LOG_LINES:])
     return ""
