@@ -23,6 +23,11 @@ def make_printable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def can_be_drawn_on(stream: TextIO) -> bool:
+    """Whether a stream is a terminal on which lines can be drawn anew."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def is_lost(stream: TextIO) -> bool:
     """Whether a stream cannot be written, as an empty line shows: without a buffer, it holds nothing that could."""
     try:

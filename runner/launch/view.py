@@ -1,7 +1,6 @@
 """What a person sees while a sweep goes on: a live table on a terminal, a line for each run elsewhere."""
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from runner.runs.directory import RunDirectory
 from runner.runs.rebuild import read_status
 from runner.runs.status import OVER, Status
 from runner.runs.sweep_directory import SweepDirectory, number_of
-from runner.streams import leave
+from runner.streams import can_be_drawn_on, leave
 from runner.tracking.formatting import duration, number, short
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class SweepView:
         self, planned: int, keys: Sequence[str], stream: TextIO | None = None, fancy: bool | None = None
     ) -> None:
         self._stream = stream or sys.stdout
-        self._fancy = self._stream.isatty() and os.environ.get("TERM") != "dumb" if fancy is None else fancy
+        self._fancy = can_be_drawn_on(self._stream) if fancy is None else fancy
         self._planned = planned
         self._keys = keys
         self._rows: dict[int, Row] = {}

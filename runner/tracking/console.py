@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from runner.streams import leave
+from runner.streams import can_be_drawn_on, leave
 from runner.tracking.activity import Activity
 from runner.tracking.formatting import duration, number, table
 
@@ -68,7 +68,7 @@ class Console:
     ) -> None:
         self._stream: TextIO | None = stream or sys.stdout
         self._errors = errors or sys.stderr
-        self._fancy = _is_terminal(self._stream) if fancy is None else fancy
+        self._fancy = can_be_drawn_on(self._stream) if fancy is None else fancy
         self._colours = self._fancy and not os.environ.get("NO_COLOR")
         self._log_file = log_file
         self._clock = clock
@@ -95,7 +95,7 @@ class Console:
             self._log(lines)
         except OSError:
             self._log_file = None
-        if _is_terminal(self._errors) and not os.environ.get("NO_COLOR"):
+        if can_be_drawn_on(self._errors) and not os.environ.get("NO_COLOR"):
             lines = _coloured(lines, _RED)
         try:
             print("\n".join(lines), file=self._errors, flush=True)
@@ -248,10 +248,6 @@ class Console:
 
 def _coloured(lines: Sequence[str], style: str) -> list[str]:
     return [f"\x1b[{style}m{line}\x1b[0m" if line else line for line in lines]
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _count(epoch: int, epochs: int | None) -> str:
