@@ -40,6 +40,11 @@ class Job:
         """Whether ``runner cancel`` has cancelled it, or the task of that name."""
         return not {self.id, name, self.array}.isdisjoint(self.cancelled)
 
+    def with_cancelled(self, names: Collection[str]) -> "Job":
+        """The same, with the note that some jobs or tasks were cancelled, as far as they are of it."""
+        own = sorted(name for name in names if name in (self.id, self.array) or array_of(name) == self.id)
+        return replace(self, cancelled=tuple(dict.fromkeys((*self.cancelled, *own))))
+
     @property
     def array(self) -> str:
         """The number of the array whose task it is, or of the job itself."""
@@ -82,12 +87,7 @@ class Jobs:
 
     def with_cancelled(self, names: Collection[str]) -> "Jobs":
         """The same, with the note that some jobs or tasks were cancelled, as far as they are of these."""
-        noted = tuple(
-            replace(job, cancelled=tuple(dict.fromkeys((*job.cancelled, *own))))
-            for job in self.submissions
-            for own in [sorted(name for name in names if name in (job.id, job.array) or array_of(name) == job.id)]
-        )
-        return replace(self, submissions=noted)
+        return replace(self, submissions=tuple(job.with_cancelled(names) for job in self.submissions))
 
     def write(self) -> None:
         """Replace the file."""
