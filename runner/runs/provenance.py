@@ -109,8 +109,8 @@ def data_difference(path: Path, fingerprint: str) -> str | None:
         fingerprint: Of the data as they are now.
     """
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))["executions"][-1]["data"]
-    except (OSError, ValueError, LookupError):  # a directory that somebody sent may lack it
+        before = read(path)["executions"][-1]["data"]
+    except (OSError, UserError, LookupError):  # a directory that somebody sent may lack it
         return None
     return None if before == fingerprint else _OTHER_DATA
 
