@@ -63,7 +63,7 @@ def _grid(composer: Composer, typed: Sequence[str], sweeper: GridSweeper, launch
         return _submit(composer, typed, sweeper, launcher, points, composed)
     slots = share_out(launcher.n_jobs, len(points), [one.config["device"] for one in composed])
     record = _record(typed, sweeper, launcher, slots, keys, len(points), points)
-    made = _made(record, [with_threads(one, slots.threads) for one in composed], points)
+    made = _made(record, [with_threads(one, slots.threads) for one in composed])
     print(f"sweep    {made.path}: {counted(len(points))}, {slots.describe()}", flush=True)
     trust = composer.places.trust(everything=True)
     with RunLock(made.path):
@@ -88,8 +88,7 @@ def _submit(
         require_together(launcher, one.config["device"])
     _require_cluster(launcher)
     record = _record(typed, sweeper, launcher, None, differing(points), len(points), points)
-    frozen = [with_threads(one, threads(launcher, one.config["device"])) for one in composed]
-    made = _made(record, frozen, points)
+    made = _made(record, [with_threads(one, threads(launcher, one.config["device"])) for one in composed])
     with _removed_unless_submitted(made):
         print(f"sweep    {made.path}: {counted(len(points))}", flush=True)
         return launch(made, launcher, typed_trust(composer.places, [one.config for one in composed]), made.runs())
@@ -114,12 +113,12 @@ def _removed_unless_submitted(made: SweepDirectory) -> Iterator[None]:
         raise
 
 
-def _made(record: SweepRecord, composed: Sequence[Composed], points: Sequence[Point]) -> SweepDirectory:
+def _made(record: SweepRecord, composed: Sequence[Composed]) -> SweepDirectory:
     """A new sweep directory, with those of its runs."""
 
     def fill(draft: SweepDirectory) -> None:
         for number, one in enumerate(composed):
-            own = values_of(points[number])
+            own = values_of(one.typed)
             freeze(one, draft.place(number, [(key, own.get(key, "")) for key in record.keys]))
 
     return create(_place_of(composed[0]), record, fill)
