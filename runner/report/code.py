@@ -73,7 +73,9 @@ def _state(record: Mapping[str, Any]) -> tuple[str, str] | None:
     """Commit and patch of the last execution, or of when the run was made."""
     executions = record.get("executions") or [{}]
     found = executions[-1].get("git") or record.get("git")
-    return None if found is None else (str(found["commit"]), str(found["patch"]))
+    if found is None or found["patch"] is None:
+        return None
+    return str(found["commit"]), str(found["patch"])
 
 
 def _tree(state: tuple[str, str], checkout: Path, folder: Path) -> str | None:

@@ -141,7 +141,9 @@ def _git_differences(one: Mapping[str, Any] | None, other: Mapping[str, Any] | N
     told = []
     if one["commit"] != other["commit"]:
         told.append(f"the code is of another commit: {one['commit'][:10]}, now {other['commit'][:10]}")
-    if one["patch"] != other["patch"]:
+    if None in (one["patch"], other["patch"]):
+        told.append("whether the code has other uncommitted changes is not known: git did not say")
+    elif one["patch"] != other["patch"]:
         files = sorted(patched(one["patch"]) | patched(other["patch"]))
         told.append(f"the code has other uncommitted changes: {', '.join(files)}")
     return told
@@ -210,17 +212,17 @@ _DIFF = (
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit, branch and, when there are uncommitted changes, the patch; None outside a git checkout."""
+    """Commit, branch and the patch of uncommitted changes, None where git does not say; None outside a git checkout."""
     commit = git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
     # Whatever the user's own git settings are: a patch that git applies.
-    patch = git(folder, *_DIFF, "HEAD") or ""
+    patch = git(folder, *_DIFF, "HEAD")
     untracked = (git(folder, "ls-files", "--others", "--exclude-standard") or "").splitlines()
     return {
         "commit": commit.strip(),
         "branch": (git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
-        "dirty": bool(patch or untracked),
+        "dirty": patch != "" or bool(untracked),
         "patch": patch,
         "untracked": untracked,
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runner.report.code import code_difference
 from runner.runs.provenance import (
     collect,
     differences,
@@ -94,6 +95,16 @@ def test_the_patch_is_of_what_is_in_the_files_and_of_all_of_them(repo: Path, git
     (repo / "patch").write_bytes(state["patch"].encode(errors="surrogateescape"))
     git("apply", "patch")
     assert (repo / "net.py").read_bytes() == b"width = 16  # \xe9paisseur\n"
+
+
+def test_changes_that_git_cannot_tell_are_not_taken_for_none(repo: Path, facts: dict[str, Any]) -> None:
+    (repo / ".git" / "index").write_bytes(b"torn")
+    state = git_state(repo)
+    assert state is not None
+    assert (state["dirty"], state["patch"]) == (True, None)
+    told = ["whether the code has other uncommitted changes is not known: git did not say"]
+    assert differences(facts, facts | {"git": state}) == differences(facts | {"git": state}, facts) == told
+    assert code_difference({"git": state}, facts, repo) == "not known: git recorded nothing of one of them"
 
 
 def test_outside_of_a_checkout_there_is_no_state(tmp_path: Path) -> None:
