@@ -37,6 +37,7 @@ _CHANGES_PIXELS = (b"tRNS", b"acTL")  # transparent colours, several frames
 _JPEG = b"\xff\xd8\xff"
 _FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended and progressive Huffman; the others are Pillow's
 _SAMPLINGS = (b"\x11\x11\x11", b"\x21\x11\x11", b"\x22\x11\x11")  # 4:4:4, 4:2:2, 4:2:0: those that were compared
+_SCAN = 0xDA  # the pixels follow
 _STANDS_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 
 _core: Any = getattr(Image, "core", None)
@@ -97,16 +98,18 @@ def _jpeg(data: bytes) -> Array | None:
     decode = _torchvision()
     if decode is None or b"MPF\0" in data:  # several frames
         return None
-    at = 2
-    while data[at + 1] not in _FRAMES:
-        marker = data[at + 1]
-        if data[at] != 0xFF or marker == 0xFF or marker in _STANDS_ALONE or marker == 0xDA:
+    at, frames = 2, []
+    while (marker := data[at + 1]) != _SCAN:  # as far as Pillow looks before it decodes
+        if data[at] != 0xFF or marker == 0xFF or marker in _STANDS_ALONE:
             return None
+        if marker in _FRAMES:
+            frames.append(at)
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    depth, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
+    (frame,) = frames
+    depth, height, width, channels = struct.unpack_from(">BHHB", data, frame + 4)
     if data[at] != 0xFF or depth != 8 or not 0 < width * height <= _most_pixels():
         return None
-    if channels != 1 and (channels != 3 or data[at + 11 : at + 18 : 3] not in _SAMPLINGS):
+    if channels != 1 and (channels != 3 or data[frame + 11 : frame + 18 : 3] not in _SAMPLINGS):
         return None
     pixels = decode(data)
     return pixels if pixels.shape[:2] == (height, width) else None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -157,6 +157,7 @@ def test_what_is_read_does_not_depend_on_the_quick_way(
     place=st.floats(0, 1, exclude_max=True),
     flip=st.integers(0, 255),
 )
+@example(name="L-75-4:4:4.jpg", place=136 / 974, flip=0xC4 ^ 0x01)  # the marker of a table of codes, behind the frame
 def test_a_damaged_file_gives_what_pillow_gives_or_is_left_to_it(name: str, place: float, flip: int) -> None:
     content = bytearray((TAKEN | TAKEN_JPEG)[name]())
     at = int(place * len(content))
