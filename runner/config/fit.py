@@ -8,9 +8,8 @@ from runner.config.fit_device import DEVICE_CHECKS
 from runner.config.fit_model import MODEL_CHECKS
 from runner.config.origin import Origin
 from runner.config.schema import RunConfig
-from runner.config.sections.loss import Loss, NLLLoss, WeightedSum, single_losses
+from runner.config.sections.loss import Loss, NLLLoss, single_losses
 from runner.config.sections.task import named_metrics
-from runner.config.types import Target
 from runner.errors import UserError, listing, nearest
 
 METRICS = {
@@ -62,7 +61,9 @@ def _overruled(run: RunConfig, origin: Origin) -> UserError | None:
 
 
 def _losses_for_task(run: RunConfig, origin: Origin) -> UserError | None:
-    wrong = [loss for loss in single_losses(run.loss) if isinstance(loss, Loss) and run.task.name not in loss.tasks]
+    wrong = [
+        loss for loss in single_losses(run.loss).values() if isinstance(loss, Loss) and run.task.name not in loss.tasks
+    ]
     if not wrong:
         return None
     return UserError(
@@ -75,7 +76,7 @@ def _losses_for_task(run: RunConfig, origin: Origin) -> UserError | None:
 
 def _log_probabilities(run: RunConfig, origin: Origin) -> UserError | None:
     activation = run.model.node().get("output_activation")
-    wants = any(isinstance(loss, NLLLoss) for loss in single_losses(run.loss))
+    wants = any(isinstance(loss, NLLLoss) for loss in single_losses(run.loss).values())
     if not wants or activation in (None, "log_softmax"):
         return None
     return UserError(
@@ -118,7 +119,7 @@ def _blended_targets(run: RunConfig, origin: Origin) -> UserError | None:
     name = next((name for name, setting in settings.items() if setting.alpha is not None), None)
     if name is None or run.task.name != "classification":
         return None
-    for loss in single_losses(run.loss):
+    for loss in single_losses(run.loss).values():
         if isinstance(loss, NLLLoss):
             return UserError(
                 f"loss={origin.choice('loss')} takes one class for a sample, but regularization.{name} gives shares",
@@ -138,10 +139,7 @@ def _blended_targets(run: RunConfig, origin: Origin) -> UserError | None:
 def _weights_of_classes(run: RunConfig, origin: Origin) -> UserError | None:
     """More or fewer weights than classes: torch tells it in the middle of a step, or repeats outputs to fit them."""
     outputs = run.task.outputs
-    nodes: dict[tuple[str, ...], Target] = {("loss",): run.loss}
-    if isinstance(run.loss, WeightedSum):
-        nodes = {("loss", "terms", name, "loss"): term.loss for name, term in run.loss.terms.items()}
-    for path, loss in nodes.items():
+    for path, loss in single_losses(run.loss).items():
         for key in ("weight", "pos_weight") if isinstance(loss, Loss) else ():
             weights = loss.node().get(key)
             if weights is None or len(weights) == outputs or (key == "pos_weight" and len(weights) == 1):

@@ -71,7 +71,8 @@ def _resume_grid(made: SweepDirectory, record: SweepRecord, launcher: LocalLaunc
     waiting = [run for run in runs.values() if read_status(run).state not in OVER]
     if not waiting:
         gone = record.planned - len(runs)
-        return _nothing_left(made, counted(record.planned) + (f", {gone} of them removed" if gone else ""))
+        _say_complete(made, counted(record.planned) + (f", {gone} of them removed" if gone else ""))
+        return 0
     pool.warm_up()
     configs = [run.config() for run in waiting]
     for run, config in zip(waiting, configs, strict=True):
@@ -90,7 +91,7 @@ def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLaun
     left, planned = study.left(), counted(study.planned, "trial")
     if not left:
         failed = study.num_failed()
-        _nothing_left(made, planned + (f", {failed} of them failed" if failed else ""))
+        _say_complete(made, planned + (f", {failed} of them failed" if failed else ""))
         return 1 if failed else 0
     pool.warm_up(*(["runner.launch.study"] if settings.pruner != "none" else []))
     first = question.check()[0]
@@ -102,6 +103,5 @@ def _resume_study(made: SweepDirectory, record: SweepRecord, launcher: LocalLaun
     return conclude(made, run_here(trials, slots, launcher.retries, trust, view), trials.num_failed)
 
 
-def _nothing_left(made: SweepDirectory, planned: str) -> int:
+def _say_complete(made: SweepDirectory, planned: str) -> None:
     print(f"{made.path} is complete: {planned}, and nothing is left to train")
-    return 0

@@ -1,7 +1,7 @@
 """From a checked configuration to everything that a run trains with."""
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -26,13 +26,10 @@ from runner.training.parts import Parts
 from runner.training.penalties import Penalties
 from runner.training.progress import Monitor, Plan
 from runner.training.randomness import seed_everything
-from runner.training.schedules import Plateau
+from runner.training.schedules import Plateau, Schedule
 from runner.training.targets import classes_without_samples, refuse_other_classes
 from runner.training.tasks import make_task
 from runner.training.team import Alone, Replicas, Team
-
-Schedule = Callable[[float, float], float]
-"""The factor on learning rates, of the epochs trained so far and the epochs planned."""
 
 
 def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, group: Group | None = None) -> Parts:

@@ -42,7 +42,7 @@ class Follower:
         self._due.restart()
 
     def is_hopeless(self, progress: Progress) -> bool:
-        if progress.batch or not progress.epoch:
+        if not progress.has_ended_epoch:
             return False
         assert self.parts.group is not None
         return self.parts.group.of(0, False)

@@ -23,7 +23,7 @@ from runner.training.gradient import Compiled, EagerGradient, Gradient, Micro, O
 from runner.training.optimizers import is_capturable, load_optimizer
 from runner.training.penalties import Penalties
 from runner.training.ring import Lent
-from runner.training.schedules import Plateau, of_update
+from runner.training.schedules import Plateau, Schedule, of_update
 from runner.training.scores import Scores, Weight
 from runner.training.tasks import Task
 from runner.training.team import Team
@@ -48,7 +48,7 @@ class Parts:
     """What the norm of the gradient is cut to."""
     loss_fn: Callable[[Tensor, Tensor], Tensor]
     optimizer: torch.optim.Optimizer
-    schedule: Callable[[float, float], float] | Plateau
+    schedule: Schedule | Plateau
     """Factor on the learning rate, from the epochs trained and the epochs planned, or from how validation went."""
     lr_every: Literal["step", "epoch"]
     """How long the learning rate stays as it was set."""

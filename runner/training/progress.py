@@ -33,6 +33,11 @@ class Progress:
     ranking: list[tuple[float, int]] = field(default_factory=list)
     """Score and step of the best epochs, the best first: as many as checkpoints of them are kept."""
 
+    @property
+    def has_ended_epoch(self) -> bool:
+        """Whether an epoch has just been completed, and the next one has not begun."""
+        return self.epoch > 0 and not self.batch
+
     def state_dict(self) -> dict[str, Any]:
         """The values, by name."""
         return asdict(self)

@@ -164,7 +164,7 @@ class Recorder:
         self._write_status()
 
     def is_hopeless(self, progress: Progress) -> bool:
-        if progress.batch or not progress.epoch:
+        if not progress.has_ended_epoch:
             return False
         is_hopeless = self.judge is not None and self._asked(self.judge, progress)
         return is_hopeless if self.parts.group is None else self.parts.group.of(0, is_hopeless)

@@ -11,11 +11,14 @@ from typing import Literal
 
 from runner.errors import UserError
 
+Schedule = Callable[[float, float], float]
+"""The factor on learning rates, of the epochs trained so far and the epochs planned."""
+
 _ROUNDING = 1e-6
 """How far below 0 a factor may be that is meant to be 0."""
 
 
-def of_update(schedule: Callable[[float, float], float], step: int, steps_per_epoch: int, epochs: float) -> float:
+def of_update(schedule: Schedule, step: int, steps_per_epoch: int, epochs: float) -> float:
     """The factor for an update, counted from 0: the highest one between its beginning and its end.
 
     So a linear warm-up over n updates takes 1/n, 2/n, ..., 1 (gradual warm-up: Goyal et al. 2017, section 2.2), and
@@ -31,7 +34,7 @@ def of_update(schedule: Callable[[float, float], float], step: int, steps_per_ep
     return max(_factor(schedule, begin, epochs), _factor(schedule, end, epochs))
 
 
-def _factor(schedule: Callable[[float, float], float], epoch: float, epochs: float) -> float:
+def _factor(schedule: Schedule, epoch: float, epochs: float) -> float:
     """What a schedule gives, which may be the user's.
 
     Raises:

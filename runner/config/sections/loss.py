@@ -85,6 +85,8 @@ class WeightedSum(Target):
 AnyLoss = Annotated[Target, OneOf(*_SINGLE, WeightedSum)]
 
 
-def single_losses(loss: Target) -> list[Target]:
-    """The losses that a weighted sum adds up; of any other loss, that one."""
-    return [term.loss for term in loss.terms.values()] if isinstance(loss, WeightedSum) else [loss]
+def single_losses(loss: Target) -> dict[tuple[str, ...], Target]:
+    """The losses that a weighted sum adds up, by their paths in the configuration; of any other loss, that one."""
+    if not isinstance(loss, WeightedSum):
+        return {("loss",): loss}
+    return {("loss", "terms", name, "loss"): term.loss for name, term in loss.terms.items()}
