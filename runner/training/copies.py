@@ -24,8 +24,7 @@ def in_bytes(copy: Copy) -> Copy:
     Worked out beforehand for tensors that stay where they are, it need not be at each copy.
     """
     to, source = copy
-    alike = to.dtype == source.dtype and to.is_contiguous() and source.is_contiguous()
-    if not alike or source.nbytes > _SMALL:
+    if source.nbytes > _SMALL or to.dtype != source.dtype or not (to.is_contiguous() and source.is_contiguous()):
         return copy
     return Copy(to.view(-1).view(torch.uint8), source.view(-1).view(torch.uint8))
 

@@ -1,6 +1,7 @@
 """runner on an NVIDIA GPU against loops tuned by hand."""
 
 import json
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +18,8 @@ lie on the GPU. By hand: bf16 autocast, `channels_last` for convolutions, fused 
 the model compiled, or the whole step in a CUDA graph, or both. runner: its own loop with metrics, progress bar and
 records on, and the same by its settings (`device.compile`, `device.cuda_graph`; `device.precision=bf16`). Each setting
 and what it is by hand take turns in a process, a block of steps each; the device is waited for at the end of each
-block. *Busy* is the share of runner's blocks in which a kernel ran on the GPU, by torch's profiler.
+block. *Busy* is the share of runner's step in which a kernel runs on the GPU: its kernels' time by torch's profiler,
+over the time of a step without the profiler, which makes the steps longer but not their kernels.
 """
 
 BF16 = ["device=cuda", "device.precision=bf16"]
@@ -162,9 +164,10 @@ def steps(network: str, label: str, blocks: int) -> dict[str, Any]:
                     own.append(block / (time.perf_counter() - began))
 
             loop.train_on(Turns(in_turns, block * (_WARM_UPS + blocks + 1)))
-            busy = _busy_share(loop, ready, min(block, 200))
+            kernels_s = _kernels_s(loop, ready, min(block, 200))
     # At the end of the last one runner draws the pictures of the epoch.
-    return {"own": own[_WARM_UPS:-1], "hand": hand[_WARM_UPS:-1], "busy": busy}
+    own, hand = own[_WARM_UPS:-1], hand[_WARM_UPS:-1]
+    return {"own": own, "hand": hand, "busy": kernels_s * statistics.median(own)}
 
 
 def _batches(spec: dict[str, Any], is_masks: bool) -> list[Any]:
@@ -230,8 +233,8 @@ def _by_hand(model: Any, variant: str, example: Any) -> Callable[[Any], object]:
     return replay
 
 
-def _busy_share(loop: Any, ready: list[Any], block: int) -> float:
-    """The share of an epoch of ready-made batches in which the GPU computes, between its first and last kernel."""
+def _kernels_s(loop: Any, ready: list[Any], block: int) -> float:
+    """Seconds of a step in which a kernel runs, over a block of steps on ready-made batches."""
     import torch
     from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
@@ -253,11 +256,8 @@ def _busy_share(loop: Any, ready: list[Any], block: int) -> float:
 
     loop.train_on(Turns(watched, 2 * block + 1))
     computed = [event.time_range for event in watch[0].events() if event.device_type == DeviceType.CUDA]
-    spans = sorted((each.start, each.end) for each in computed)
-    if not spans:
-        return 0.0
-    busy, until = 0.0, spans[0][0]
-    for start, end in spans:
-        busy += max(0.0, end - max(start, until))
+    busy_us, until = 0.0, -float("inf")
+    for start, end in sorted((each.start, each.end) for each in computed):
+        busy_us += max(0.0, end - max(start, until))
         until = max(until, end)
-    return busy / (until - spans[0][0]) if until > spans[0][0] else 0.0
+    return busy_us / 1e6 / block
