@@ -58,18 +58,23 @@ def main() -> int:
 def _run(options: argparse.Namespace, folder: Path) -> int:
     began = time.monotonic()
     pythons = {"runner": _program(options.runner), "peers": _program(options.peers)}
+    is_of_gpu = options.only == ["gpu"]  # where there are neither peers nor MNIST
     facts = {
         "hardware": machine.hardware(),
-        "versions": {name: machine.versions(python) for name, python in pythons.items()},
+        "versions": {
+            name: machine.versions(python) for name, python in pythons.items() if name == "runner" or not is_of_gpu
+        },
         "commit": _commit(),
         "rounds": options.rounds,
         "quick": options.quick,
         "date": f"{datetime.now():%Y-%m-%d}",
+        "mnist": "not used",
     }
     bench = Bench(pythons["runner"], pythons["peers"], folder, folder, options.rounds, options.quick)
-    function = "scripts.bench.material:prepared_mnist"
-    mnist, facts["mnist"] = bench.call(bench.runner_python, function, root=str(options.mnist), fallback=str(folder))
-    bench.mnist = Path(mnist)
+    if not is_of_gpu:
+        function = "scripts.bench.material:prepared_mnist"
+        mnist, facts["mnist"] = bench.call(bench.runner_python, function, root=str(options.mnist), fallback=str(folder))
+        bench.mnist = Path(mnist)
     results = []
     for name in COMPARISONS:
         if options.only and name not in options.only:
@@ -78,7 +83,7 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
         results.append(_compare(name, bench))
         tell(f"{name}: {results[-1].took_s:.0f} s")
     facts["minutes"] = (time.monotonic() - began) / 60
-    if options.only == ["gpu"] and results[0].tables:
+    if is_of_gpu and results[0].tables:
         written = page.write(results, facts, page.DOCS, "benchmarks-gpu")
     else:  # the page of the docs is of one whole run: parts of it go elsewhere
         written = page.write(results, facts, HOME if options.only else page.DOCS)
