@@ -46,7 +46,7 @@ def measure(bench: Bench) -> Result:
     }
     table = Table(f"{count} runs of 50 batches", "s", baseline=COURSE, decimals=1)
     with attempt(result, "short runs"):
-        for label, samples in interleaved(result, bench.fewer(max(1, bench.rounds // 4), 1), contenders).items():
+        for label, samples in interleaved(result, bench.fewer(max(2, bench.rounds // 2), 1), contenders).items():
             table.add(label, samples)
     result.tables.append(table)
     faster = ratio(table.median(RUNNER), table.median(COURSE))
