@@ -178,6 +178,24 @@ def test_switch_offers_both_values(offered: Offered) -> None:
     assert offered("runner train training.test=f") == ["training.test=false"]
 
 
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("device.precision=", ["auto", "bf16", "fp16", "fp32"]),
+        ("device.precision=b", ["bf16"]),
+        ("device.channels_last=", ["auto", "false", "true"]),
+        ("init=kaiming_normal init.all.weight.mode=fan_o", ["fan_out"]),
+        ("sweeper=optuna sweeper.sampler=t", ["tpe"]),
+        ("name=", ["auto"]),
+    ],
+)
+def test_a_setting_that_is_one_of_a_few_words_offers_all_of_them(word: str, words: list[str], offered: Offered) -> None:
+    key = word.split()[-1].partition("=")[0]
+    assert [found for found in offered(f"runner train -m {word}") if "/" not in found] == [
+        f"{key}={value}" for value in words
+    ]
+
+
 def test_list_keys_are_followed_by_a_value_and_nodes_by_their_keys(offered: Offered) -> None:
     assert offered("runner train optimizer=adam optimizer.b") == ["optimizer.betas="]
     assert offered("runner train data.sp") == ["data.split."]

@@ -214,6 +214,25 @@ def _probed(path: Path, node: Mapping[str, Any]) -> list[tuple[Path, str]]:
     return []
 
 
+def allowed(config: dict[str, Any], path: Path, schema: type[BaseModel] = RunConfig) -> list[str]:
+    """The words that a setting may be, as they are typed; none where it may be anything, or the schema has it not.
+
+    Args:
+        config: A configuration that has the setting; written over.
+        path: Of the setting.
+        schema: Of the configuration.
+    """
+    value_at(config, path[:-1])[path[-1]] = object()  # nothing that may stand there
+    try:
+        schema.model_validate(config)
+    except ValidationError as error:
+        found = [details for details in error.errors(include_url=False) if _path_in(config, details) == path]
+        kinds = {details["type"] for details in found}
+        others = {"bool_type": ["false", "true"], "none_required": ["null"]}
+        return [word for kind, words in others.items() if kind in kinds for word in words] + _literals(found)
+    return []
+
+
 def value_at(config: Any, path: Path) -> Any:
     """What stands at a path of the configuration."""
     for part in path:
@@ -227,13 +246,17 @@ def _expected(details: ErrorDetails) -> str:
 
 
 def _nearest_literal(value: Any, found: list[ErrorDetails]) -> str | None:
-    choices = [
+    return nearest(str(value), _literals(found))
+
+
+def _literals(found: list[ErrorDetails]) -> list[str]:
+    """The words of which a value has to be one."""
+    return [
         choice.strip("'")
         for details in found
         if details["type"] == "literal_error"
         for choice in details["ctx"]["expected"].replace(" or ", ", ").split(", ")
     ]
-    return nearest(str(value), choices)
 
 
 def _shown(value: Any) -> str:

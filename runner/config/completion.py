@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
@@ -74,7 +75,7 @@ def _is_list(config: DictConfig, key: str) -> bool:
 
 
 def _values(config: DictConfig, word: str) -> list[str]:
-    """The value that the key of ``word`` has now, and for a switch the other one."""
+    """The value that the key of ``word`` has now, and all others where it is one of a few words."""
     key = word.partition("=")[0]
     value = OmegaConf.select(config, key.lstrip("+"))
     if isinstance(value, bool):
@@ -83,6 +84,24 @@ def _values(config: DictConfig, word: str) -> list[str]:
         values = [f"[{','.join(map(str, value))}]"]
     elif value is None or OmegaConf.is_config(value):
         values = []
+    elif isinstance(value, str):
+        values = [*_words(config, key.lstrip("+")), value]
     else:
         values = [str(value)]
     return [candidate for candidate in (f"{key}={value}" for value in values) if candidate.startswith(word)]
+
+
+def _words(config: DictConfig, key: str) -> list[str]:
+    """The words of which a setting is one; empty where it may be any text, or is not there."""
+    from runner.config.check import allowed  # here, as it takes longer to import than to complete a key
+    from runner.config.sections.launching import OfHydra
+
+    path = tuple(key.split("."))
+    values: Any = OmegaConf.to_container(config, resolve=False)
+    hydra = values.pop("hydra")
+    try:
+        if path[0] == "hydra":
+            return allowed({"hydra": {name: hydra[name] for name in ("launcher", "sweeper")}}, path, OfHydra)
+        return allowed(values, path)
+    except (KeyError, TypeError):
+        return []
