@@ -23,6 +23,7 @@ _END_OF_ARCHIVE = b"PK\x05\x06"  # signature of the 22 bytes that end a zip arch
 _PREFIX = b"sha256:"
 _COMMENT_BYTES = len(_PREFIX) + 64
 _CHUNK_BYTES = 1 << 20
+_NO_DIGEST = "it does not end with a digest: it was cut off, or another program wrote it"
 SHARDS = ".shards"
 """What the name of a folder ends with that holds the parts of tensors: see ``runner.runs.shards``."""
 
@@ -114,8 +115,7 @@ def named_shards(path: Path) -> str | None:
 
 def _read_file(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        if not _is_whole(file):
-            raise DamagedCheckpointError("its content does not match its digest")
+        _require_whole(file)
         file.seek(0)
         try:
             state = torch.load(file, map_location="cpu", weights_only=True)
@@ -134,23 +134,24 @@ def named_in(error: pickle.UnpicklingError) -> str:
     return f": {found[1]}" if found else ""
 
 
-def _is_whole(file: IO[bytes]) -> bool:
+def _require_whole(file: IO[bytes]) -> None:
     size = file.seek(0, os.SEEK_END)
     archive_bytes = size - _COMMENT_BYTES
     if archive_bytes < 22:
-        return False
+        raise DamagedCheckpointError(_NO_DIGEST)
     file.seek(archive_bytes - 2)
     length, comment = struct.unpack("<H", file.read(2))[0], file.read()
     if length != _COMMENT_BYTES or not comment.startswith(_PREFIX):
-        return False
+        raise DamagedCheckpointError(_NO_DIGEST)
     digest = hashlib.sha256()
     file.seek(0)
     left = archive_bytes - 2
     while left:
         chunk = file.read(min(left, _CHUNK_BYTES))
         if not chunk:
-            return False
+            break
         digest.update(chunk)
         left -= len(chunk)
     digest.update(b"\0\0")  # the length of the comment as it was before there was one
-    return comment == _PREFIX + digest.hexdigest().encode()
+    if comment != _PREFIX + digest.hexdigest().encode():
+        raise DamagedCheckpointError("its content does not match its digest")
