@@ -73,6 +73,7 @@ def execute(
     with RunLock(run.path, attempt) as lock, stop.listening(*stop_signals(), signal.SIGINT):
         change()
         status, lost = read_or_rebuild(run)
+        was_pruned = status.state == "pruned"
         job = None if attempt is None else _about(attempt, status)
         console = Console(log_file=run.log_file)
         status.begin()
@@ -81,6 +82,8 @@ def execute(
             console.note(job)
         if lost:
             console.warn(lost)
+        if was_pruned:
+            console.warn("a study has pruned this run; it goes on, and the study is not told what it comes to")
         began, spent_before = time.monotonic(), status.seconds
         execution = Execution(run, trust, stop, lock, status, console)
         try:

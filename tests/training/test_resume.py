@@ -160,3 +160,17 @@ def test_a_run_that_was_killed_before_it_was_judged_is_judged_when_it_goes_on(ne
     assert [judged(killed, Judge(interrupted_at)) for interrupted_at in (1, 2, None)] == [[1], [1, 2], [2]]
     assert Status.read(alone.status_file).state == "pruned"
     assert_identical(result(killed), result(alone))
+
+
+def test_a_run_that_a_study_has_pruned_says_when_it_goes_on_that_the_study_is_not_told(
+    new_run: NewRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = new_run(*SMALL, "epochs=2")
+    note = "warning: a study has pruned this run; it goes on, and the study is not told what it comes to"
+    status = Status.read(run.status_file)
+    status.end("pruned")
+    status.write(run.status_file)
+    assert execute(run).exit_code == 0
+    assert note in capsys.readouterr().out
+    assert execute(run).exit_code == 0
+    assert note not in capsys.readouterr().out
