@@ -93,6 +93,12 @@ def several(places: Places) -> dict[str, tuple[str, ...]]:
     return {group: options for choices in found for _, group, options in choices}
 
 
+def single(places: Places) -> frozenset[str]:
+    """The groups of which a run has one option and no more, such as model."""
+    of_a_run = _choices(_read(places, "config.yaml"))
+    return frozenset(group for _, group, options in of_a_run if options) - several(places).keys()
+
+
 def optional(places: Places) -> frozenset[str]:
     """The groups from which a run has no option when nothing is typed, such as experiment."""
     return frozenset(group for _, group, options in _choices(_read(places, "config.yaml")) if not options)

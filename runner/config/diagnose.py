@@ -8,7 +8,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config.catalogue import optional
+from runner.config.catalogue import optional, single
 from runner.config.check import Path, dotted, known_keys, takes_any_name, unknown_key
 from runner.config.defaults import mistake
 from runner.config.files import ConfigFiles
@@ -131,9 +131,22 @@ def _unknown_options(files: ConfigFiles, override: Override) -> list[UserError]:
     if override.is_delete() and wanted is None:
         return []
     present = files.options(group)
+    if not override.is_choice_sweep() and isinstance(wanted, list) and group in single(files.places):
+        return [_one_of(group, [str(name) for name in wanted], present)]
     nothing = [None, "null"] if group in optional(files.places) else []
     unknown = [name for name in names if name not in nothing and str(name) not in present]
     return [_no_such_option(group, name, present) for name in unknown if not str(name).startswith("[")]
+
+
+def _one_of(group: str, names: Sequence[str], present: Sequence[str]) -> UserError:
+    """The mistake in a list of options of a group of which a run has one."""
+    fitting = [name for name in names if name in present]
+    each = f", or runner train -m {group}={','.join(fitting)} to run each of them" if len(fitting) > 1 else ""
+    return UserError(
+        f"{group}=[{','.join(names)}] is a list, and a run has one {group}",
+        expected=listing(present),
+        fix=f"{group}={fitting[0]}{each}" if fitting else None,
+    )
 
 
 def _no_such_option(group: str, name: object, present: Sequence[str]) -> UserError:

@@ -92,6 +92,7 @@ def _two_classes(run: RunConfig, origin: Origin) -> UserError | None:
     return UserError(
         f"task=binary answers yes or no, but data={origin.choice('data')} has {run.data.num_classes} classes",
         where=origin.of(("task",)),
+        expected="classes 0 and 1; there is one more of them than the greatest number that stands for one",
         fix="task=classification",
     )
 

@@ -12,10 +12,10 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config.catalogue import optional
+from runner.config.catalogue import optional, single
 from runner.config.origin import shorten
 from runner.config.paths import Places
 from runner.config.search import search_path
@@ -63,7 +63,8 @@ class Loader(ConfigLoaderImpl):
         """Overrides without ``experiment=null``, which takes back what was chosen in a group that needs no option.
 
         Raises:
-            ConfigCompositionException: For an option that is not a text, such as ``model=3``.
+            ConfigCompositionException: For an option that is not a text, such as ``model=3``; for several of a group
+                of which a run has one, which Hydra would merge.
         """
         kept: list[Override] = []
         for override in overrides:
@@ -72,6 +73,8 @@ class Loader(ConfigLoaderImpl):
                 kept = [one for one in kept if one.get_key_element() != key]
             elif repository.group_exists(override.key_or_group) and not _is_by_name(override):
                 raise ConfigCompositionException(f"{override.input_line}: an option is a name")
+            elif isinstance(override.value(), list) and key in single(self._places):
+                raise ConfigCompositionException(f"{override.input_line}: a run has one option of that group")
             else:
                 kept.append(override)
         return kept
@@ -110,6 +113,12 @@ class _Files(ConfigRepository):
                 where=shorten(self._file(config_path)),
                 expected="a line `key: value` for each setting",
             )
+        if found is not None and (setting := _without_blank(found.config)):
+            raise UserError(
+                f"{config_path} is the text {setting}",
+                where=shorten(self._file(config_path)),
+                fix=f"a blank after the colon: {setting.replace(':', ': ', 1)}",
+            )
         if found is not None and not found.header.get("package") and self._is_marked(config_path):
             raise UserError(
                 f"{config_path} begins with a byte order mark, which hides its first line",
@@ -126,6 +135,15 @@ class _Files(ConfigRepository):
         source = self._find_object_source(config_path, ObjectType.CONFIG)
         assert source is not None, "it was read"
         return Path(source.path, f"{config_path.removesuffix('.yaml')}.yaml")
+
+
+def _without_blank(config: Container) -> str | None:
+    """The only line of a file such as ``epochs:3``, which YAML takes for a text and OmegaConf for a key."""
+    match OmegaConf.to_container(config, resolve=False):
+        case {**found} if len(found) == 1 and list(found.values()) == [None]:
+            only = str(*found)
+            return only if ":" in only else None
+    return None
 
 
 def _unreadable(name: str, file: Path, error: Exception) -> UserError:

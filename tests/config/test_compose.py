@@ -642,6 +642,16 @@ def test_an_option_without_a_name_is_refused(typed: str, first_line: str, here: 
     assert message.splitlines()[0] == first_line
 
 
+@pytest.mark.parametrize("wrong", ["", "epochs=0", "optimizer.lr=x"])
+def test_several_options_of_a_group_of_which_a_run_has_one_are_refused_and_not_merged(wrong: str, here: Path) -> None:
+    message, *_ = refused("model=[mlp,lenet]", *wrong.split())
+    assert message.splitlines()[0] == "model=[mlp,lenet] is a list, and a run has one model"
+    assert message.endswith("\n  fix:      model=mlp, or runner train -m model=mlp,lenet to run each of them")
+    (message,) = refused("scheduler=[]")
+    assert message.splitlines()[0] == "scheduler=[] is a list, and a run has one scheduler"
+    assert "fix" not in message
+
+
 def test_null_takes_back_what_was_chosen_in_a_group_that_needs_no_option(here: Path) -> None:
     assert compose("experiment=null").config == compose().config
     assert compose("experiment=demo", "experiment=null").config == compose().config

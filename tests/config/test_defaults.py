@@ -115,6 +115,15 @@ def test_an_experiment_without_anything_in_it_is_told_so(tmp_path: Path) -> None
     )
 
 
+def test_a_setting_without_a_blank_after_its_colon_is_told_with_its_file(tmp_path: Path) -> None:
+    write(tmp_path, "experiment/mine.yaml", "epochs:3\n")
+    with pytest.raises(Exception, match="experiment/mine is the text epochs:3") as refusal:
+        Composer(Places.find(None, tmp_path)).compose(["experiment=mine"])
+    assert str(refusal.value).endswith(
+        "\n  where:    conf/experiment/mine.yaml\n  fix:      a blank after the colon: epochs: 3"
+    )
+
+
 def test_a_byte_order_mark_is_told_as_what_hides_the_first_line(tmp_path: Path) -> None:
     write(tmp_path, "experiment/mine.yaml", f"\ufeff{GLOBAL}epochs: 3\n")
     with pytest.raises(Exception, match="experiment/mine begins with a byte order mark") as refusal:
