@@ -13,6 +13,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
+from runner.errors import UserError
+
 
 class DiceLoss(nn.Module):
     """One minus the Dice overlap of predicted and true masks, averaged over classes and samples.
@@ -175,6 +177,29 @@ class WeightedSum(nn.Module):
         self.losses = nn.ModuleDict({name: term["loss"] for name, term in terms.items()})
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Whatever shapes the losses take, to a scalar."""
-        weighted = [self.weights[name] * loss(logits, targets) for name, loss in self.losses.items()]
+        """Whatever shapes the losses take, to a scalar.
+
+        Raises:
+            UserError: If one of them gives no scalar.
+        """
+        weighted = []
+        for name, loss in self.losses.items():
+            value = loss(logits, targets)
+            if mistake := no_number(value, f"loss.terms.{name}"):
+                raise mistake
+            weighted.append(self.weights[name] * value)
         return torch.stack(weighted).sum()
+
+
+def no_number(loss: object, key: str) -> UserError | None:
+    """What to tell of something that a loss of the user's gave in place of a number; None: it is a scalar."""
+    expected = "a tensor without axes, such as the mean over the batch"
+    if not isinstance(loss, Tensor):
+        return UserError(f"{key}: it gives {'None' if loss is None else f'a {type(loss).__name__}'}", expected=expected)
+    if loss.ndim:
+        return UserError(
+            f"{key}: it gives a tensor of shape {tuple(loss.shape)}",
+            expected=expected,
+            fix="reduction=mean, or .mean()",
+        )
+    return None

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from runner.errors import UserError
 from runner.losses import BinaryFocalLoss, DiceLoss, FocalLoss, WeightedSum
 
 
@@ -112,6 +113,27 @@ def test_a_weighted_sum_adds_each_loss_times_its_weight():
         terms={"squared": {"weight": 2.0, "loss": nn.MSELoss()}, "absolute": {"weight": 0.5, "loss": nn.L1Loss()}}
     )
     assert loss(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 2.0])).item() == 2.0 * (1 + 9) / 2 + 0.5 * (1 + 3) / 2
+
+
+@pytest.mark.parametrize(
+    ("reduction", "told"),
+    [
+        (lambda values: values, r"loss.terms.own: it gives a tensor of shape \(2,\)\n"),
+        (lambda values: None, "loss.terms.own: it gives None\n"),
+        (lambda values: values.mean().item(), "loss.terms.own: it gives a float\n"),
+    ],
+)
+def test_a_part_of_a_sum_that_gives_no_number_is_refused_by_its_name(reduction, told):
+    class Own(nn.Module):
+        def forward(self, logits, targets):
+            return reduction(nn.functional.cross_entropy(logits, targets, reduction="none"))
+
+    terms = {
+        "cross_entropy": {"weight": 1.0, "loss": nn.CrossEntropyLoss()},
+        "own": {"weight": 0.5, "loss": Own()},
+    }
+    with pytest.raises(UserError, match=told):
+        WeightedSum(terms=terms)(torch.zeros(2, 3), torch.tensor([0, 1]))
 
 
 def test_a_weighted_sum_takes_its_losses_along_when_it_moves():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
+from runner.losses import no_number
 from runner.training.ring import Lent
 
 Outputs = Tensor | tuple[Tensor, ...]
@@ -112,15 +113,9 @@ class EagerGradient:
 
 def _no_loss(loss: object) -> UserError | None:
     """What to tell of something that a loss of the user's gave and that has no gradient; None: it has one."""
-    expected = "a tensor without axes, such as the mean over the batch"
-    if not isinstance(loss, Tensor):
-        return UserError(f"loss: it gives {'None' if loss is None else f'a {type(loss).__name__}'}", expected=expected)
-    if loss.ndim:
-        shape = tuple(loss.shape)
-        return UserError(
-            f"loss: it gives a tensor of shape {shape}", expected=expected, fix="reduction=mean, or .mean()"
-        )
-    if not loss.requires_grad:
+    if mistake := no_number(loss, "loss"):
+        return mistake
+    if isinstance(loss, Tensor) and not loss.requires_grad:
         return UserError(
             "loss: it gives a number without a gradient",
             expected="what torch computes from the outputs; a model or a loss that cuts it off, as detach, item and "
