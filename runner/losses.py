@@ -157,6 +157,10 @@ def _one_minus_exp(log_p: Tensor) -> Tensor:
     return (-log_p.expm1()).clamp_min(torch.finfo(log_p.dtype).tiny)
 
 
+OF_SHARES = (nn.BCEWithLogitsLoss, BinaryFocalLoss)
+"""Losses whose targets are 1 for yes, 0 for no, or a share between them."""
+
+
 class Term(TypedDict):
     """One loss of a weighted sum."""
 

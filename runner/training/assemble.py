@@ -27,7 +27,7 @@ from runner.training.penalties import Penalties
 from runner.training.progress import Monitor, Plan
 from runner.training.randomness import seed_everything
 from runner.training.schedules import Plateau, Schedule
-from runner.training.targets import classes_without_samples, refuse_other_classes
+from runner.training.targets import classes_without_samples, refuse_other_targets
 from runner.training.tasks import make_task
 from runner.training.team import Alone, Replicas, Team
 
@@ -80,7 +80,7 @@ def assemble(config: RunConfig, choices: Mapping[str, Any], console: Console, gr
     ).to(device.device)
     if weights := [name for name, weight in loss_fn.named_parameters() if weight.requires_grad]:
         console.warn(f"the loss has weights of its own, which are not trained and not saved: {listing(weights, 5)}")
-    refuse_other_classes(splits.store.targets, loss_fn, task.outputs)
+    refuse_other_targets(splits.store.targets, loss_fn, task.outputs)
     if config.device.deterministic and device.device.type == "cuda":
         loss_fn = in_order(loss_fn, splits.store.targets)
     steps_per_epoch = -(-len(splits.train) // config.training.accumulate)

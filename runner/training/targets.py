@@ -4,7 +4,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from runner.errors import UserError
-from runner.losses import OF_CLASSES, DiceLoss, WeightedSum
+from runner.losses import OF_CLASSES, OF_SHARES, DiceLoss, WeightedSum
 from runner.tracking.formatting import counted
 
 
@@ -16,8 +16,11 @@ def classes_without_samples(targets: object, num_classes: int | None) -> list[in
     return lacking
 
 
-def refuse_other_classes(targets: object, loss_fn: nn.Module, num_classes: int) -> None:
-    """Refuse targets that a loss of classes would take for a class that there is not; those it ignores are welcome.
+def refuse_other_targets(targets: object, loss_fn: nn.Module, num_classes: int) -> None:
+    """Refuse targets that a loss would take for what they are not.
+
+    Of a loss of classes, classes that there are not; those it ignores are welcome. Of one that compares with yes and
+    no, numbers that are no share of a yes: -1 for a no gives a loss without a lower end.
 
     Of masks, bytes that are not below 0, whoever reads them one by one knows their classes. A Dice loss raises nothing
     where they are too large: such pixels would belong to no class.
@@ -30,9 +33,13 @@ def refuse_other_classes(targets: object, loss_fn: nn.Module, num_classes: int) 
     Raises:
         UserError: If there are some.
     """
-    if not isinstance(targets, Tensor) or targets.is_floating_point():
+    if not isinstance(targets, Tensor):
         return
     for loss in loss_fn.losses.values() if isinstance(loss_fn, WeightedSum) else [loss_fn]:
+        if isinstance(loss, OF_SHARES):
+            _refuse_other_shares(targets)
+        if targets.is_floating_point():
+            continue
         if targets.ndim == 1 and isinstance(loss, OF_CLASSES):
             wrong = ((targets < 0) & (targets != loss.ignore_index)).nonzero().flatten()
             if len(wrong):
@@ -44,6 +51,21 @@ def refuse_other_classes(targets: object, loss_fn: nn.Module, num_classes: int) 
                 )
         if targets.ndim == 3 and isinstance(loss, (*OF_CLASSES, DiceLoss)) and targets.max() >= num_classes:
             _refuse_values_of_masks(targets, loss.ignore_index, num_classes)
+
+
+def _refuse_other_shares(targets: Tensor) -> None:
+    """``targets`` (N, ...)."""
+    wrong = (targets < 0) | (targets > 1)
+    if wrong.any():
+        samples = wrong.flatten(1).any(1) if wrong.ndim > 1 else wrong
+        first = int(samples.nonzero()[0])
+        more = int(samples.sum()) - 1
+        raise UserError(
+            f"data.source: sample {first} has the target {targets[first][wrong[first]].flatten()[0]:g}"
+            + (f"; there are such in {counted(more, 'more sample')}" if more else ""),
+            expected="1 for yes, 0 for no, or a share between them",
+            fix="other numbers for yes and no where the data come from, or a loss that takes these",
+        )
 
 
 def _refuse_values_of_masks(masks: Tensor, ignore_index: int, num_classes: int) -> None:

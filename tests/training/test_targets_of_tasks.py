@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from runner.errors import UserError
-from runner.losses import DiceLoss, WeightedSum
-from runner.training.targets import classes_without_samples, refuse_other_classes
+from runner.losses import BinaryFocalLoss, DiceLoss, WeightedSum
+from runner.training.targets import classes_without_samples, refuse_other_targets
 from runner.training.tasks import make_task
 
 
@@ -62,10 +62,31 @@ VOID = 255 * torch.eye(3, dtype=torch.uint8)[None]
     ],
 )
 def test_masks_with_a_value_that_is_no_class_are_refused_unless_the_loss_ignores_it(loss_of):
-    refuse_other_classes(VOID, loss_of(255), 2)
-    refuse_other_classes(VOID // 255, loss_of(-100), 2)
+    refuse_other_targets(VOID, loss_of(255), 2)
+    refuse_other_targets(VOID // 255, loss_of(-100), 2)
     with pytest.raises(UserError, match=r"the mask of sample 1 has the value 255, which is no class\n.*: 0 to 1"):
-        refuse_other_classes(torch.cat([VOID // 255, VOID]), loss_of(-100), 2)
+        refuse_other_targets(torch.cat([VOID // 255, VOID]), loss_of(-100), 2)
+
+
+@pytest.mark.parametrize("loss", [nn.BCEWithLogitsLoss(), BinaryFocalLoss(gamma=2.0, alpha=None)])
+@pytest.mark.parametrize(
+    ("targets", "told"),
+    [
+        (torch.tensor([1, -1, 1, -1]), "sample 1 has the target -1; there are such in 1 more sample"),
+        (torch.tensor([0.0, 0.5, 1.0, 1.5]), "sample 3 has the target 1.5"),
+        (
+            torch.tensor([[0, 1], [255, 0], [1, 255]], dtype=torch.uint8),
+            "sample 1 has the target 255; there are such in 1 more",
+        ),
+    ],
+)
+def test_numbers_that_are_no_share_of_a_yes_are_refused_where_a_loss_takes_them_for_one(loss, targets, told):
+    with pytest.raises(UserError, match=told):
+        refuse_other_targets(targets, loss, 2)
+    with pytest.raises(UserError, match=told):
+        refuse_other_targets(targets, WeightedSum(terms={"one": {"weight": 1.0, "loss": loss}}), 2)
+    refuse_other_targets(targets, nn.MSELoss(), 2)
+    refuse_other_targets(torch.tensor([[0.0, 1.0], [0.25, 1.0]]), loss, 2)
 
 
 def test_classes_without_a_sample_are_found_where_targets_are_classes():
