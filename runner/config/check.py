@@ -99,7 +99,7 @@ def _mistake(config: Mapping[str, Any], path: Path, found: list[ErrorDetails], o
             return _not_nested(path, value_at(config, path), origin)
         return unknown_key(path, _siblings(found, path, config), origin)
     if types == {"missing"}:
-        return not_set(path, origin)
+        return _absent(path, origin)
     value = value_at(config, path)
     expected = [_expected(details) for details in found if details["type"] != "missing"]
     return UserError(
@@ -137,6 +137,18 @@ def not_set(path: Path, origin: Origin) -> UserError:
     """A setting that has no value."""
     return UserError(
         f"{dotted(path)} is not set", where=origin.of(path), expected="a value", fix=f"{dotted(path)}=VALUE"
+    )
+
+
+def _absent(path: Path, origin: Origin) -> UserError:
+    """A setting that nothing gives a value, and no file has: without a plus it cannot be typed."""
+    if origin.of(path) != origin.file_of(path):
+        return not_set(path, origin)  # something on the command line has taken it out
+    return UserError(
+        f"{dotted(path)} is not set",
+        where=origin.file_of(path),
+        expected="a value",
+        fix=f"a line for {path[-1]} in that file, or +{dotted(path)}=VALUE",
     )
 
 

@@ -196,7 +196,7 @@ def _missing(path: Path, depth: int, node: Any, values: Mapping[str, Any], origi
     part = str(path[depth])
     siblings = [str(key) for key in node] if isinstance(node, Mapping) else []
     taken = arguments(node, path[:depth], origin) if isinstance(node, Mapping) else []
-    if part in taken:
+    if part in taken or (depth and part in known_keys(node, path[:depth])):
         return UserError(
             f"{dotted(path)} is not in {origin.file_of(path)}",
             where=f"{text} on the command line",

@@ -238,6 +238,19 @@ def test_a_missing_value_is_told_with_the_file_that_wants_it(here: Path) -> None
     assert message.startswith("data.source.csv is not set\n  where:    conf/data/csv_images.yaml\n")
 
 
+def test_a_setting_that_your_own_file_has_not_is_typed_with_a_plus_or_written_into_it(here: Path) -> None:
+    write("data/mine.yaml", "defaults: [base]\nsource: {_target_: mine.Data}\nchannels: 4\nimage_size: null\n")
+    assert (
+        "data.num_classes is not set\n  where:    conf/data/mine.yaml\n  expected: a value\n"
+        "  fix:      a line for num_classes in that file, or +data.num_classes=VALUE"
+    ) in refused("data=mine", "task.outputs=1")
+    message, *_ = refused("data=mine", "data.num_classes=2")
+    assert message == (
+        "data.num_classes is not in conf/data/mine.yaml\n  where:    data.num_classes=2 on the command line\n"
+        "  fix:      +data.num_classes=2, or a line for num_classes in that file"
+    )
+
+
 def test_what_cannot_be_read_is_told_with_how_to_quote(here: Path) -> None:
     (message,) = refused("name=a=b")
     assert message.startswith("name=a=b cannot be read")
