@@ -12,7 +12,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.catalogue import optional, single
@@ -73,7 +73,7 @@ class Loader(ConfigLoaderImpl):
                 kept = [one for one in kept if one.get_key_element() != key]
             elif repository.group_exists(override.key_or_group) and not _is_by_name(override):
                 raise ConfigCompositionException(f"{override.input_line}: an option is a name")
-            elif isinstance(override.value(), list) and key in single(self._places):
+            elif isinstance(override.value(), list) and override.key_or_group in single(self._places):
                 raise ConfigCompositionException(f"{override.input_line}: a run has one option of that group")
             else:
                 kept.append(override)
@@ -107,19 +107,21 @@ class _Files(ConfigRepository):
             raise
         except (yaml.YAMLError, ValueError, OSError, OmegaConfBaseException) as error:
             raise _unreadable(config_path, self._file(config_path), error) from None
-        if found is not None and not OmegaConf.is_dict(found.config):
+        if found is None:
+            return None
+        if not isinstance(found.config, DictConfig):
             raise UserError(
                 f"{config_path} is a list",
                 where=shorten(self._file(config_path)),
                 expected="a line `key: value` for each setting",
             )
-        if found is not None and (setting := _without_blank(found.config)):
+        if setting := _without_blank(found.config):
             raise UserError(
                 f"{config_path} is the text {setting}",
                 where=shorten(self._file(config_path)),
                 fix=f"a blank after the colon: {setting.replace(':', ': ', 1)}",
             )
-        if found is not None and not found.header.get("package") and self._is_marked(config_path):
+        if not found.header.get("package") and self._is_marked(config_path):
             raise UserError(
                 f"{config_path} begins with a byte order mark, which hides its first line",
                 where=shorten(self._file(config_path)),
@@ -137,13 +139,10 @@ class _Files(ConfigRepository):
         return Path(source.path, f"{config_path.removesuffix('.yaml')}.yaml")
 
 
-def _without_blank(config: Container) -> str | None:
+def _without_blank(config: DictConfig) -> str | None:
     """The only line of a file such as ``epochs:3``, which YAML takes for a text and OmegaConf for a key."""
-    match OmegaConf.to_container(config, resolve=False):
-        case {**found} if len(found) == 1 and list(found.values()) == [None]:
-            only = str(*found)
-            return only if ":" in only else None
-    return None
+    only = str(next(iter(config))) if len(config) == 1 else ""
+    return only if ":" in only and config.get(only) is None else None
 
 
 def _unreadable(name: str, file: Path, error: Exception) -> UserError:

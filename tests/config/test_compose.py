@@ -660,6 +660,7 @@ def test_several_options_of_a_group_of_which_a_run_has_one_are_refused_and_not_m
     message, *_ = refused("model=[mlp,lenet]", *wrong.split())
     assert message.splitlines()[0] == "model=[mlp,lenet] is a list, and a run has one model"
     assert message.endswith("\n  fix:      model=mlp, or runner train -m model=mlp,lenet to run each of them")
+    assert refused("+model=[mlp,lenet]", *wrong.split())[0] == message
     (message,) = refused("scheduler=[]")
     assert message.splitlines()[0] == "scheduler=[] is a list, and a run has one scheduler"
     assert "fix" not in message
