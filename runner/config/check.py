@@ -99,7 +99,7 @@ def _mistake(config: Mapping[str, Any], path: Path, found: list[ErrorDetails], o
             return _not_nested(path, value_at(config, path), origin)
         return unknown_key(path, _siblings(found, path, config), origin)
     if types == {"missing"}:
-        return _absent(path, origin)
+        return not_set(path, origin, is_in_file=False)
     value = value_at(config, path)
     expected = [_expected(details) for details in found if details["type"] != "missing"]
     return UserError(
@@ -133,23 +133,12 @@ def _as_text(key: str, value: Any, origin: Origin) -> str | None:
     return shlex.quote(f'{key}="{typed.partition("=")[2]}"') if typed else f'quotes around it: "{_shown(value)}"'
 
 
-def not_set(path: Path, origin: Origin) -> UserError:
-    """A setting that has no value."""
-    return UserError(
-        f"{dotted(path)} is not set", where=origin.of(path), expected="a value", fix=f"{dotted(path)}=VALUE"
-    )
-
-
-def _absent(path: Path, origin: Origin) -> UserError:
-    """A setting that nothing gives a value, and no file has: without a plus it cannot be typed."""
-    if origin.of(path) != origin.file_of(path):
-        return not_set(path, origin)  # something on the command line has taken it out
-    return UserError(
-        f"{dotted(path)} is not set",
-        where=origin.file_of(path),
-        expected="a value",
-        fix=f"a line for {path[-1]} in that file, or +{dotted(path)}=VALUE",
-    )
+def not_set(path: Path, origin: Origin, is_in_file: bool = True) -> UserError:
+    """A setting that has no value; one that no file has cannot be typed without a plus."""
+    where, fix = origin.of(path), f"{dotted(path)}=VALUE"
+    if not is_in_file and where == origin.file_of(path):  # and nothing that was typed has taken it out
+        fix = f"a line for {path[-1]} in that file, or +{fix}"
+    return UserError(f"{dotted(path)} is not set", where=where, expected="a value", fix=fix)
 
 
 def _misplaced(group: str, found: object, origin: Origin) -> UserError | None:

@@ -131,8 +131,8 @@ def _unknown_options(files: ConfigFiles, override: Override) -> list[UserError]:
     if override.is_delete() and wanted is None:
         return []
     present = files.options(group)
-    if not override.is_choice_sweep() and isinstance(wanted, list) and group in single(files.places):
-        return [_one_of(group, [str(name) for name in wanted], present)]
+    if isinstance(override.value(), list) and group in single(files.places):
+        return [_one_of(group, [str(name) for name in names], present)]
     nothing = [None, "null"] if group in optional(files.places) else []
     unknown = [name for name in names if name not in nothing and str(name) not in present]
     return [_no_such_option(group, name, present) for name in unknown if not str(name).startswith("[")]
@@ -196,7 +196,8 @@ def _missing(path: Path, depth: int, node: Any, values: Mapping[str, Any], origi
     part = str(path[depth])
     siblings = [str(key) for key in node] if isinstance(node, Mapping) else []
     taken = arguments(node, path[:depth], origin) if isinstance(node, Mapping) else []
-    if part in taken or (depth and part in known_keys(node, path[:depth])):
+    known = known_keys(node, path[:depth]) if depth else set()
+    if part in taken or part in known:
         return UserError(
             f"{dotted(path)} is not in {origin.file_of(path)}",
             where=f"{text} on the command line",
@@ -205,7 +206,7 @@ def _missing(path: Path, depth: int, node: Any, values: Mapping[str, Any], origi
     siblings += taken
     if not depth:
         siblings = [key for key in siblings if key != "hydra"] + ["experiment"]
-    siblings = sorted(set(siblings) | known_keys(node, path[:depth])) if depth else siblings
+    siblings = sorted(set(siblings) | known) if depth else siblings
     siblings = [name for name in siblings if name != "_target_"]
     elsewhere = [key for key in leaves(values) if key.endswith(f".{part}")]
     return unknown_key(path[: depth + 1], siblings, origin, typed=text, elsewhere=elsewhere)

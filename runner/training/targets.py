@@ -57,11 +57,11 @@ def _refuse_other_shares(targets: Tensor) -> None:
     """``targets`` (N, ...)."""
     wrong = (targets < 0) | (targets > 1)
     if wrong.any():
-        samples = wrong.flatten(1).any(1) if wrong.ndim > 1 else wrong
+        samples = wrong.reshape(len(wrong), -1).any(1)
         first = int(samples.nonzero()[0])
         more = int(samples.sum()) - 1
         raise UserError(
-            f"data.source: sample {first} has the target {targets[first][wrong[first]].flatten()[0]:g}"
+            f"data.source: sample {first} has the target {targets[first][wrong[first]][0]:g}"
             + (f"; there are such in {counted(more, 'more sample')}" if more else ""),
             expected="1 for yes, 0 for no, or a share between them",
             fix="other numbers for yes and no where the data come from, or a loss that takes these",

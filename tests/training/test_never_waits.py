@@ -20,7 +20,6 @@ from runner.data.prepare import Prepare
 from runner.data.share import Part
 from runner.runs.directory import RunDirectory
 from runner.tracking.console import Console
-from runner.training import scores as scores_module
 from runner.training.assemble import assemble
 from runner.training.averaging import MovingAverage
 from runner.training.devices import Device
@@ -30,6 +29,7 @@ from runner.training.optimizers import make_optimizer
 from runner.training.parts import Parts
 from runner.training.penalties import Penalties
 from runner.training.progress import Progress
+from runner.training.scores import most_held
 from runner.training.tasks import make_task
 from runner.training.team import Alone
 
@@ -125,7 +125,7 @@ def update(on: OnGPU, count: int) -> None:
     ids=" ".join,
 )
 def test_an_update_waits_for_nothing(on_gpu: Callable[..., OnGPU], typed: list[str]) -> None:
-    update(on_gpu(*typed), scores_module.most_held(1) + 2)  # in some, what was held back is counted
+    update(on_gpu(*typed), most_held(1) + 2)  # in some, what was held back is counted
 
 
 def test_what_has_to_ask_whether_a_loss_is_finite_is_found_to_wait(on_gpu: Callable[..., OnGPU]) -> None:
